@@ -1,0 +1,40 @@
+/* err.c - one-line error messages.
+ *
+ * Messages may quote what a server or a file said, so control characters are
+ * replaced before anybody prints them. */
+#include "base/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void flatten(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
+}
+
+status err_set(err *e, status code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+    va_end(ap);
+    flatten(e->msg);
+    e->code = code;
+    return code;
+}
+
+status err_nomem(err *e, const char *what)
+{
+    return err_set(e, ST_FAILED, "out of memory while %s", what);
+}
+
+status err_sys(err *e, int errnum, const char *fmt, ...)
+{
+    char why[ERR_CAP / 2];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof why, fmt, ap);
+    va_end(ap);
+    return err_set(e, ST_FAILED, "%s: %s", why, strerror(errnum));
+}

@@ -1,0 +1,289 @@
+/* json.c - JSON through jansson, and the parts that it does not do.
+ *
+ * jansson refuses ill-formed UTF-8 and lone surrogates (mended here first) and
+ * allows 2,048 levels (we allow 64, counted before parsing).  Integers are read
+ * as doubles so that a number of any length is legal up to the double range;
+ * who needs the digits as they stand cuts them from the raw text. */
+#include "base/json.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/utf8.h"
+
+static json_t *node(const js *j)
+{
+    return (json_t *)j;
+}
+
+/* Nesting of the text outside its strings, counted up to JS_DEPTH + 1. */
+static int depth_of(str text)
+{
+    int depth = 0, deepest = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.n && deepest <= JS_DEPTH; i++) {
+        char c = text.p[i];
+        if (in_string) {
+            if (c == '\\') i++;
+            else if (c == '"') in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) deepest = depth;
+        } else if (c == ']' || c == '}') {
+            depth--;
+        }
+    }
+    return deepest;
+}
+
+status js_parse(str text, js **out, err *e)
+{
+    json_error_t why;
+    *out = NULL;
+    if (depth_of(text) > JS_DEPTH)
+        return err_set(e, ST_FAILED, "JSON nested deeper than %d levels", JS_DEPTH);
+    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+    json_t *root = json_loadb(text.p ? text.p : "", text.n, flags, &why);
+    if (!root) return err_set(e, ST_FAILED, "not JSON: %s (byte %d)", why.text, why.position);
+    *out = (js *)root;
+    return ST_OK;
+}
+
+void js_free(js *root)
+{
+    json_decref(node(root));
+}
+
+js_kind js_type(const js *j)
+{
+    if (!j) return JS_NONE;
+    switch (json_typeof(node(j))) {
+    case JSON_OBJECT: return JS_OBJECT;
+    case JSON_ARRAY: return JS_ARRAY;
+    case JSON_STRING: return JS_STRING;
+    case JSON_INTEGER:
+    case JSON_REAL: return JS_NUMBER;
+    case JSON_TRUE:
+    case JSON_FALSE: return JS_BOOL;
+    case JSON_NULL: return JS_NULL;
+    }
+    return JS_NONE;
+}
+
+const js *js_get(const js *object, const char *key)
+{
+    return (const js *)json_object_get(node(object), key);
+}
+
+size_t js_size(const js *array)
+{
+    return json_array_size(node(array));
+}
+
+const js *js_at(const js *array, size_t i)
+{
+    return (const js *)json_array_get(node(array), i);
+}
+
+str js_string(const js *j)
+{
+    if (js_type(j) != JS_STRING) return (str){0};
+    return (str){json_string_value(node(j)), json_string_length(node(j))};
+}
+
+double js_number(const js *j, double otherwise)
+{
+    return js_type(j) == JS_NUMBER ? json_number_value(node(j)) : otherwise;
+}
+
+bool js_true(const js *j)
+{
+    return j && json_is_true(node(j));
+}
+
+js_members *js_next(const js *object, js_members *it, str *key, const js **value)
+{
+    void *next = it ? json_object_iter_next(node(object), it) : json_object_iter(node(object));
+    if (!next) return NULL;
+    *key = (str){json_object_iter_key(next), json_object_iter_key_len(next)};
+    *value = (const js *)json_object_iter_value(next);
+    return next;
+}
+
+/* The four hex digits at s.p[at], or -1. */
+static int hex4(str s, size_t at)
+{
+    int v = 0;
+    if (at > s.n || s.n - at < 4) return -1;
+    for (size_t i = at; i < at + 4; i++) {
+        int c = (unsigned char)s.p[i];
+        if (!isxdigit(c)) return -1;
+        v = v * 16 + (isdigit(c) ? c - '0' : (c | 32) - 'a' + 10);
+    }
+    return v;
+}
+
+/* At a "\uXXXX" (s.p[at] is the backslash): how long the escape is, a pair
+ * counted whole, and whether it is half a pair. */
+static size_t escape_length(str s, size_t at, bool *lone)
+{
+    int u = at + 1 < s.n && s.p[at + 1] == 'u' ? hex4(s, at + 2) : -1;
+    *lone = u >= 0xD800 && u <= 0xDFFF;
+    if (u >= 0xD800 && u <= 0xDBFF && at + 7 < s.n && s.p[at + 6] == '\\' && s.p[at + 7] == 'u') {
+        int v = hex4(s, at + 8);
+        if (v >= 0xDC00 && v <= 0xDFFF) {
+            *lone = false;
+            return 12;
+        }
+    }
+    return u >= 0 ? 6 : at + 2 <= s.n ? 2 : 1;
+}
+
+/* Copies s with lone surrogate escapes replaced; false if there was none. */
+static bool mend_escapes(str s, buf *out)
+{
+    size_t good = 0;
+    for (size_t at = 0; at < s.n;) {
+        if (s.p[at] != '\\') {
+            at++;
+            continue;
+        }
+        bool lone;
+        size_t n = escape_length(s, at, &lone);
+        if (lone) {
+            buf_add(out, s.p + good, at - good);
+            buf_z(out, "\\uFFFD");
+            good = at + n;
+        }
+        at += n;
+    }
+    if (!good) return false;
+    buf_add(out, s.p + good, s.n - good);
+    return true;
+}
+
+str js_mend(str text, buf *scratch)
+{
+    buf_clear(scratch);
+    bool escapes = mend_escapes(text, scratch);
+    str s = escapes ? buf_view(scratch) : text;
+    if (!buf_ok(scratch) || utf8_valid(s)) return s;
+    buf whole = {0};
+    utf8_repair(&whole, s);
+    buf_release(scratch);
+    *scratch = whole;
+    return buf_view(scratch);
+}
+
+size_t js_skip_blank(str text, size_t at)
+{
+    while (at < text.n && strchr(" \t\r\n", text.p[at]) && text.p[at]) at++;
+    return at;
+}
+
+/* Behind the closing quote of the string that starts at `at`; 0: not closed. */
+static size_t string_end(str t, size_t at)
+{
+    for (at++; at < t.n; at++) {
+        if (t.p[at] == '\\') at++;
+        else if (t.p[at] == '"') return at + 1;
+    }
+    return 0;
+}
+
+static size_t bracket_end(str t, size_t at)
+{
+    size_t depth = 0;
+    while (at && at < t.n) {
+        char c = t.p[at];
+        if (c == '"') {
+            at = string_end(t, at);
+            continue;
+        }
+        at++;
+        if (c == '{' || c == '[') depth++;
+        if ((c == '}' || c == ']') && --depth == 0) return at;
+    }
+    return 0;
+}
+
+size_t js_value_end(str t, size_t at)
+{
+    if (at >= t.n) return 0;
+    if (t.p[at] == '"') return string_end(t, at);
+    if (t.p[at] == '{' || t.p[at] == '[') return bracket_end(t, at);
+    size_t start = at;
+    while (at < t.n && !strchr(",]} \t\r\n", t.p[at])) at++;
+    return at > start ? at : 0;
+}
+
+js_cut_result js_cut(js_cutter *c, str *key, str *item)
+{
+    str t = c->text;
+    size_t at = js_skip_blank(t, c->at);
+    if (!c->begun && at < t.n) c->begun = true, at = js_skip_blank(t, at + 1);
+    else if (at < t.n && t.p[at] == ',') at = js_skip_blank(t, at + 1);
+    if (at >= t.n) return JS_CUT_BROKEN;
+    if (t.p[at] == ']' || t.p[at] == '}') {
+        c->at = at + 1;
+        return JS_CUT_END;
+    }
+    bool object = t.p[js_skip_blank(t, 0)] == '{';
+    if (object) {
+        size_t end = t.p[at] == '"' ? string_end(t, at) : 0;
+        if (!end) return JS_CUT_BROKEN;
+        *key = (str){t.p + at + 1, end - at - 2};
+        at = js_skip_blank(t, end);
+        if (at >= t.n || t.p[at] != ':') return JS_CUT_BROKEN;
+        at = js_skip_blank(t, at + 1);
+    }
+    size_t end = js_value_end(t, at);
+    if (!end) return JS_CUT_BROKEN;
+    *item = (str){t.p + at, end - at};
+    c->at = js_skip_blank(t, end);
+    bool goes_on = c->at < t.n && strchr(object ? ",}" : ",]", t.p[c->at]) && t.p[c->at];
+    return goes_on ? JS_CUT_ITEM : JS_CUT_BROKEN;
+}
+
+bool js_key_is(str raw, const char *name)
+{
+    size_t at = 0;
+    for (; *name && at < raw.n; name++) {
+        int c = (unsigned char)raw.p[at];
+        size_t n = 1;
+        if (c == '\\') {
+            c = at + 1 < raw.n && raw.p[at + 1] == 'u' ? hex4(raw, at + 2) : -1;
+            n = 6;
+        }
+        if (c != (unsigned char)*name) return false;
+        at += n;
+    }
+    return !*name && at == raw.n;
+}
+
+void js_write_string(buf *b, str text)
+{
+    buf_char(b, '"');
+    size_t good = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
+        buf_add(b, text.p + good, i - good);
+        good = i + 1;
+        const char *plain = "\"\\\b\f\n\r\t", *as = "\"\\bfnrt";
+        const char *hit = c ? strchr(plain, c) : NULL;
+        if (hit) buf_fmt(b, "\\%c", as[hit - plain]);
+        else buf_fmt(b, "\\u%04x", c);
+    }
+    if (good < text.n) buf_add(b, text.p + good, text.n - good);
+    buf_char(b, '"');
+}
+
+void js_write_fixed(buf *b, double value, int decimals)
+{
+    if (isfinite(value)) buf_fmt(b, "%.*f", decimals, value);
+    else buf_z(b, "null");
+}

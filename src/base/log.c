@@ -1,0 +1,27 @@
+/* log.c - formats a line and hands it on; control characters never get out. */
+#include "base/log.h"
+
+#include <stdio.h>
+
+void log_say(const logger *l, log_level level, const char *fmt, ...)
+{
+    if (!l || !l->say) return;
+    char line[ERR_CAP];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    for (char *p = line; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    l->say(l->ctx, level, line);
+}
+
+void log_progress(const logger *l, const char *what, uint64_t done, uint64_t total)
+{
+    if (l && l->progress) l->progress(l->ctx, what, done, total, 0);
+}
+
+void log_progress_end(const logger *l, const char *what, uint64_t done)
+{
+    if (l && l->progress) l->progress(l->ctx, what, done, done, 1);
+}

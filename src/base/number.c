@@ -1,0 +1,124 @@
+/* number.c - decimal text without setlocale() in the way.
+ *
+ * strtod and printf follow LC_NUMERIC; the library never calls setlocale, but a
+ * host program may, so the point is put right by hand. */
+#include "base/number.h"
+
+#include <ctype.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static size_t skip_digits(str s, size_t at)
+{
+    while (at < s.n && isdigit((unsigned char)s.p[at])) at++;
+    return at;
+}
+
+/* Grammar: [-+]? digits [. digits]? ([eE][-+]? digits)? */
+static bool well_formed(str s, bool *integer)
+{
+    size_t at = s.n && (s.p[0] == '-' || s.p[0] == '+'), start = at;
+    *integer = true;
+    at = skip_digits(s, at);
+    if (at == start) return false;
+    if (at < s.n && s.p[at] == '.') {
+        *integer = false;
+        start = ++at;
+        at = skip_digits(s, at);
+        if (at == start) return false;
+    }
+    if (at < s.n && (s.p[at] == 'e' || s.p[at] == 'E')) {
+        *integer = false;
+        at++;
+        if (at < s.n && (s.p[at] == '-' || s.p[at] == '+')) at++;
+        start = at;
+        at = skip_digits(s, at);
+        if (at == start) return false;
+    }
+    return at == s.n;
+}
+
+bool number_parse(str s, double *out)
+{
+    enum { LONGEST = 1100 }; /* digits that can matter to a double, with room */
+    char text[LONGEST + 1];
+    bool integer;
+    if (s.n > LONGEST || !well_formed(s, &integer)) return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = 0;
+    char *point = strchr(text, '.');
+    if (point) *point = *localeconv()->decimal_point;
+    *out = strtod(text, NULL);
+    return isfinite(*out);
+}
+
+bool number_parse_u64(str s, uint64_t *out)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!isdigit((unsigned char)s.p[i])) return false;
+        if (__builtin_mul_overflow(v, 10u, &v)) return false;
+        if (__builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v)) return false;
+    }
+    *out = v;
+    return s.n > 0;
+}
+
+/* The shortest digits d1 d2 ... (no trailing zeros) and exponent with
+ * |v| = 0.d1d2... * 10^point; v finite, not 0. */
+static int shortest(double v, char out[24], int *point)
+{
+    char text[40];
+    for (int precision = 0; precision <= 16; precision++) {
+        snprintf(text, sizeof text, "%.*e", precision, fabs(v));
+        if (strtod(text, NULL) == fabs(v)) break;
+    }
+    int n = 0;
+    char *p = text;
+    for (; *p != 'e'; p++)
+        if (isdigit((unsigned char)*p)) out[n++] = *p;
+    *point = atoi(p + 1) + 1;
+    while (n > 1 && out[n - 1] == '0') n--;
+    return n;
+}
+
+/* CPython: float_repr_style 'short', PyOS_double_to_string with 'r'. */
+static void write_repr(buf *b, double v)
+{
+    char digits[24];
+    int point, n;
+    if (signbit(v)) buf_char(b, '-');
+    if (v == 0) {
+        buf_z(b, "0.0");
+        return;
+    }
+    n = shortest(v, digits, &point);
+    if (point > 16 || point < -3) {
+        buf_char(b, digits[0]);
+        if (n > 1) buf_char(b, '.');
+        buf_add(b, digits + 1, (size_t)n - 1);
+        buf_fmt(b, "e%+03d", point - 1);
+        return;
+    }
+    if (point <= 0) {
+        buf_z(b, "0.");
+        for (int i = point; i < 0; i++) buf_char(b, '0');
+    }
+    for (int i = 0; i < n || i < point; i++) {
+        if (i == point && i > 0) buf_char(b, '.');
+        buf_char(b, i < n ? digits[i] : '0');
+    }
+    if (n <= point) buf_z(b, ".0");
+}
+
+void number_write_python(buf *b, str token)
+{
+    bool integer;
+    double v;
+    if (!well_formed(token, &integer) || !number_parse(token, &v)) return;
+    if (!integer) write_repr(b, v);
+    else if (v == 0) buf_char(b, '0');
+    else buf_str(b, token);
+}

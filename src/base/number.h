@@ -1,0 +1,19 @@
+/* number.h - numbers as text, both ways, independent of the locale. */
+#ifndef TAMIS_BASE_NUMBER_H
+#define TAMIS_BASE_NUMBER_H
+
+#include "base/buf.h"
+
+/* A JSON number token or plain decimal text ("5", "-4.50", "1e1"; nothing
+ * around it, no inf, nan or hexadecimal) as a finite double. */
+bool number_parse(str s, double *out);
+
+/* Digits only, at most UINT64_MAX. */
+bool number_parse_u64(str s, uint64_t *out);
+
+/* Appends a JSON number token as Python prints the number it loads from it:
+ * an integer token digit for digit ("-0" as "0"), any other as repr(float)
+ * (the shortest digits that read back the same; 1e1 as 10.0, 1e16 as 1e+16). */
+void number_write_python(buf *b, str token);
+
+#endif

@@ -1,0 +1,96 @@
+/* sha256.c - SHA-256 as FIPS 180-4 section 6.2 gives it.
+ *
+ * Ours because one digest does not deserve a cryptographic library.  Not for
+ * secrets: nothing here is constant-time by design. */
+#include "base/sha256.h"
+
+static const uint32_t K[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static uint32_t rotr(uint32_t x, unsigned n)
+{
+    return x >> n | x << (32 - n);
+}
+
+static void compress(uint32_t h[8], const unsigned char *p)
+{
+    uint32_t w[64], v[8];
+    for (unsigned i = 0; i < 16; i++, p += 4)
+        w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    for (unsigned i = 16; i < 64; i++) {
+        uint32_t a = w[i - 15], b = w[i - 2];
+        w[i] = w[i - 16] + (rotr(a, 7) ^ rotr(a, 18) ^ a >> 3) + w[i - 7] +
+               (rotr(b, 17) ^ rotr(b, 19) ^ b >> 10);
+    }
+    memcpy(v, h, sizeof v);
+    for (unsigned i = 0; i < 64; i++) {
+        uint32_t s1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25);
+        uint32_t t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + K[i] + w[i];
+        uint32_t s0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22);
+        uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+        memmove(v + 1, v, 7 * sizeof *v);
+        v[4] += t1;
+        v[0] = t1 + t2;
+    }
+    for (unsigned i = 0; i < 8; i++) h[i] += v[i];
+}
+
+void sha256_init(sha256 *s)
+{
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(s->h, start, sizeof start);
+    s->n = 0;
+}
+
+void sha256_add(sha256 *s, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    size_t have = s->n % 64;
+    s->n += n;
+    if (have) {
+        size_t room = 64 - have < n ? 64 - have : n;
+        memcpy(s->block + have, p, room);
+        if (have + room < 64) return;
+        compress(s->h, s->block);
+        p += room;
+        n -= room;
+    }
+    for (; n >= 64; n -= 64, p += 64) compress(s->h, p);
+    if (n) memcpy(s->block, p, n);
+}
+
+void sha256_end(sha256 *s, unsigned char out[SHA256_SIZE])
+{
+    static const unsigned char pad[64] = {0x80};
+    uint64_t bits = s->n * 8;
+    unsigned char tail[8];
+    for (unsigned i = 0; i < 8; i++) tail[i] = (unsigned char)(bits >> (56 - 8 * i));
+    sha256_add(s, pad, 1 + (119 - s->n % 64) % 64);
+    sha256_add(s, tail, sizeof tail);
+    for (unsigned i = 0; i < SHA256_SIZE; i++) out[i] = (unsigned char)(s->h[i / 4] >> (24 - i % 4 * 8));
+}
+
+void sha256_of(str s, unsigned char out[SHA256_SIZE])
+{
+    sha256 ctx;
+    sha256_init(&ctx);
+    sha256_add(&ctx, s.p, s.n);
+    sha256_end(&ctx, out);
+}
+
+void sha256_hex(const unsigned char digest[SHA256_SIZE], char out[SHA256_HEX])
+{
+    for (unsigned i = 0; i < SHA256_SIZE; i++) {
+        out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+    }
+    out[SHA256_HEX - 1] = 0;
+}

@@ -1,0 +1,103 @@
+/* record.c - one raw record to an interaction, by the edge rules of the interface.
+ *
+ * The bytes are mended first (ill-formed UTF-8, lone surrogates), so a stray byte costs
+ * one character and not the record.  The rating is cut from the text instead of the parsed
+ * tree, because its digits are printed as they stand. */
+#include "record.h"
+
+#include "base/json.h"
+#include "base/utf8.h"
+
+static const char *const rule_names[RULE_COUNT] = {
+    [RULE_KEPT] = "kept",
+    [RULE_UNRATED] = "unrated",
+    [RULE_RATING_BELOW_MINIMUM] = "rating-below-minimum",
+    [RULE_NO_TURNS] = "no-turns",
+    [RULE_BOT_NOT_SELECTED] = "bot-not-selected",
+    [RULE_DUPLICATE] = "duplicate",
+};
+
+const char *rule_name(rule r)
+{
+    return rule_names[r];
+}
+
+bool rule_from_name(str name, rule *out)
+{
+    for (rule r = RULE_KEPT; r < RULE_COUNT; r++)
+        if (str_eq(name, str_from(rule_names[r]))) return *out = r, true;
+    return false;
+}
+
+int interaction_cmp(const interaction *a, const interaction *b)
+{
+    int c = instant_cmp(b->at, a->at);
+    return c ? c : str_cmp(a->id, b->id);
+}
+
+/* Copies a string node; a node of another kind gives the empty text. */
+static bool copy_string(const js *node, arena *a, str *out)
+{
+    str s = js_string(node);
+    *out = s.n ? arena_str(a, s) : STR("");
+    return out->p != NULL;
+}
+
+static status read_messages(const js *list, arena *a, interaction *out, err *e)
+{
+    size_t n = js_type(list) == JS_ARRAY ? js_size(list) : 0;
+    out->messages = arena_alloc(a, n, sizeof *out->messages);
+    if (n && !out->messages) return err_nomem(e, "reading an interaction");
+    for (size_t i = 0; i < n; i++) {
+        const js *node = js_at(list, i), *text = js_get(node, "text");
+        js_kind kind = js_type(text);
+        if (js_string(text).n > TEXT_LIMIT)
+            return err_set(e, ST_FAILED, "message %zu of interaction %.*s is longer than %d bytes", i,
+                           STR_FMT(out->id), TEXT_LIMIT);
+        message *m = &out->messages[out->n_messages++];
+        m->is_text = kind == JS_STRING || kind == JS_NULL || kind == JS_NONE;
+        if (!copy_string(js_get(node, "from"), a, &m->from) || !copy_string(text, a, &m->text))
+            return err_nomem(e, "reading an interaction");
+    }
+    return ST_OK;
+}
+
+/* The value of the last member called `rating`, as it stands; empty if there is none. */
+static str raw_rating(str text)
+{
+    js_cutter c = {.text = text};
+    str key = {0}, value, rating = STR("");
+    while (js_cut(&c, &key, &value) == JS_CUT_ITEM)
+        if (js_key_is(key, "rating")) rating = value;
+    return rating;
+}
+
+static status read_object(const js *root, str text, arena *a, interaction *out, err *e)
+{
+    if (js_type(root) != JS_OBJECT) return err_set(e, ST_FAILED, "not a JSON object");
+    const js *id = js_get(root, "id"), *at = js_get(root, "timestamp");
+    if (!js_string(id).n) return err_set(e, ST_FAILED, "no id (a string that is not empty)");
+    if (!copy_string(id, a, &out->id) || !copy_string(at, a, &out->timestamp) ||
+        !copy_string(js_get(root, "botId"), a, &out->bot_id))
+        return err_nomem(e, "reading an interaction");
+    if (!instant_parse(out->timestamp, &out->at))
+        return err_set(e, ST_FAILED, "no usable timestamp (interaction %.*s)", STR_FMT(out->id));
+    out->rating = arena_str(a, raw_rating(text));
+    if (!out->rating.p) return err_nomem(e, "reading an interaction");
+    return read_messages(js_get(root, "messages"), a, out, e);
+}
+
+status record_parse(str raw, arena *a, interaction *out, err *e)
+{
+    *out = (interaction){0};
+    if (raw.n > RECORD_LIMIT)
+        return err_set(e, ST_FAILED, "longer than %d bytes", RECORD_LIMIT);
+    buf scratch = {0};
+    js *root = NULL;
+    str text = js_mend(raw, &scratch);
+    status st = buf_ok(&scratch) ? js_parse(text, &root, e) : err_nomem(e, "reading an interaction");
+    if (st == ST_OK) st = read_object(root, text, a, out, e);
+    js_free(root);
+    buf_release(&scratch);
+    return st;
+}

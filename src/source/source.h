@@ -1,0 +1,71 @@
+/* source.h - where interactions come from: one interface, an adapter for each API.
+ *
+ * An adapter answers "which records are newer than A, page N".  It does the
+ * talking (tokens, retries, waiting) and nothing else: slices.c decides what to ask
+ * for, store keeps what came, sync.c (outside) joins the two. */
+#ifndef TAMIS_SOURCE_SOURCE_H
+#define TAMIS_SOURCE_SOURCE_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/time.h"
+
+typedef enum { AUTH_CLIENT_CREDENTIALS } auth_kind;
+
+/* Everything an adapter needs to know; the strings outlive the source. */
+typedef struct source_options {
+    const char *type;      /* "interactions-v2" */
+    const char *base_url;  /* no trailing slash, e.g. https://acme.cxone.com */
+    const char *token_url;
+    auth_kind auth;
+    const char *client_id;
+    const char *client_secret; /* never logged, never stored */
+    const char *scope;         /* may be empty */
+    const char *ca_file;       /* may be empty */
+    double page_delay;         /* seconds between pages */
+    double max_wait;           /* longest single wait that a server can ask for, s */
+    double timeout;            /* connect, and stall, s */
+    int max_attempts;          /* per request, at least 1 */
+    const logger *log;
+    const stop_flag *stop;
+} source_options;
+
+typedef struct source source;
+
+typedef struct source_query {
+    instant after; /* exclusive; INSTANT_MIN: everything */
+    uint32_t page; /* from 1 */
+    uint32_t page_size;
+} source_query;
+
+/* One page.  The records are views into `body`; valid until the next call or
+ * source_page_release.  Zero-initialise. */
+typedef struct source_page {
+    buf body;
+    str *records; /* [n_records] raw JSON of each, as received */
+    size_t n_records;
+    int64_t total;       /* the server's count; -1: it said none, or nonsense */
+    bool has_server_date;
+    instant server_date; /* HTTP Date */
+} source_page;
+void source_page_release(source_page *p);
+
+/* Counters for the summary. */
+typedef struct source_stats {
+    uint64_t requests, retries;
+    double seconds_waited; /* asked for by the server, or backing off */
+} source_stats;
+
+/* ST_USAGE: the options cannot work (plain http to another machine, no secret ...).
+ * Nothing is sent yet. */
+status source_open(const source_options *o, source **out, err *e) MUST_USE;
+void source_close(source *s);
+
+/* Gets one page.  ST_INCOMPLETE: throttled or failing beyond the limits, or
+ * stopped; ST_DENIED: 401 or 403; ST_FAILED: the server rejects the request, or
+ * its certificate is bad. */
+status source_get(source *s, const source_query *q, source_page *out, err *e) MUST_USE;
+
+source_stats source_statistics(const source *s);
+
+#endif
