@@ -122,3 +122,9 @@ void number_write_python(buf *b, str token)
     else if (v == 0) buf_char(b, '0');
     else buf_str(b, token);
 }
+
+void number_write_json(buf *b, double v)
+{
+    if (v == floor(v) && fabs(v) < 1e15) buf_fmt(b, "%.0f", v);
+    else write_repr(b, v);
+}

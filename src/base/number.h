@@ -16,4 +16,8 @@ bool number_parse_u64(str s, uint64_t *out);
  * (the shortest digits that read back the same; 1e1 as 10.0, 1e16 as 1e+16). */
 void number_write_python(buf *b, str token);
 
+/* Appends a finite double as a JSON number: whole ones without a point ("5"), others with
+ * the shortest digits that read back the same. */
+void number_write_json(buf *b, double v);
+
 #endif

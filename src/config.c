@@ -1,0 +1,315 @@
+/* config.c - one table of keys; reading, checking, naming the nearest and writing the
+ * template all walk it.
+ *
+ * Secrets have no key: they come from the environment or a file, so that neither a command
+ * line nor tamis.ini ever holds one. */
+#include "config.h"
+
+#include <ini.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/number.h"
+#include "base/time.h"
+#include "base/utf8.h"
+
+typedef enum { KEY_TEXT, KEY_CHOICE, KEY_NUMBER, KEY_COUNT, KEY_DURATION, KEY_INSTANT } key_type;
+
+typedef struct key {
+    const char *section, *name;
+    key_type type;
+    size_t at; /* where in struct config */
+    const char *preset;
+    const char *choices; /* KEY_CHOICE: "a|b|c" */
+    double lo, hi;       /* KEY_NUMBER, KEY_COUNT, KEY_DURATION */
+    const char *help;
+} key;
+
+#define AT(member) offsetof(config, member)
+#define DAY 86400.0
+
+static const key keys[] = {
+    {"source", "type", KEY_CHOICE, AT(source.type), "interactions-v2",
+     "interactions-v2|cognigy-odata|dfo|file", 0, 0, "interactions-v2, cognigy-odata, dfo or file"},
+    {"source", "instance", KEY_TEXT, AT(source.instance), "", NULL, 0, 0,
+     "acme: https://acme.cxone.com/oauth/token and /api/v2/interactions"},
+    {"source", "base_url", KEY_TEXT, AT(source.base_url), "", NULL, 0, 0,
+     "instead of instance: {base_url}/oauth/token and {base_url}/api/v2/interactions"},
+    {"source", "token_url", KEY_TEXT, AT(source.token_url), "", NULL, 0, 0,
+     "instead of {base_url}/oauth/token"},
+    {"source", "auth", KEY_CHOICE, AT(source.auth), "client-credentials",
+     "client-credentials|password|access-key|api-key", 0, 0,
+     "client-credentials, password, access-key or api-key"},
+    {"source", "client_id", KEY_TEXT, AT(source.client_id), "", NULL, 0, 0,
+     "of the OAuth client (Client Credentials grant)"},
+    {"source", "client_secret_env", KEY_TEXT, AT(source.client_secret_env), "TAMIS_CLIENT_SECRET",
+     NULL, 0, 0, "the environment variable that holds the secret"},
+    {"source", "client_secret_file", KEY_TEXT, AT(source.client_secret_file), "", NULL, 0, 0,
+     "or a file that holds it, not readable by others"},
+    {"source", "scope", KEY_TEXT, AT(source.scope), "interactions:read analytics:read", NULL, 0, 0,
+     "scopes to ask for"},
+    {"source", "since", KEY_INSTANT, AT(source.since), "", NULL, 0, 0,
+     "oldest timestamp of a first sync; empty: everything"},
+    {"source", "page_size", KEY_COUNT, AT(source.page_size), "200", NULL, 1, 10000,
+     "interactions a page"},
+    {"source", "page_delay", KEY_DURATION, AT(source.page_delay), "0.5s", NULL, 0, 3600,
+     "between pages"},
+    {"source", "lookback", KEY_DURATION, AT(source.lookback), "7d", NULL, 0, 36500 * DAY,
+     "how far back each sync looks again, for late rows and late ratings"},
+    {"source", "settle", KEY_DURATION, AT(source.settle), "60s", NULL, 0, 30 * DAY,
+     "newest rows left to the next sync"},
+    {"source", "max_attempts", KEY_COUNT, AT(source.max_attempts), "5", NULL, 1, 100,
+     "per request"},
+    {"source", "max_wait", KEY_DURATION, AT(source.max_wait), "60s", NULL, 0, DAY,
+     "longest single wait that the server can ask for; longer: exit 3"},
+    {"source", "timeout", KEY_DURATION, AT(source.timeout), "30s", NULL, 0.1, 3600,
+     "to connect, and without a byte"},
+    {"source", "ca_file", KEY_TEXT, AT(source.ca_file), "", NULL, 0, 0,
+     "certificates to trust instead of the system's"},
+    {"filter", "min_rating", KEY_NUMBER, AT(filter.min_rating), "4", NULL, -HUGE_VAL, HUGE_VAL,
+     "interactions rated lower, or not at all, are left out"},
+    {"filter", "rating_map", KEY_TEXT, AT(filter.rating_map), "", NULL, 0, 0,
+     "other scales: -1=1,1=5"},
+    {"filter", "bots", KEY_TEXT, AT(filter.bots), "", NULL, 0, 0,
+     "botIds to keep, separated by commas; empty: all"},
+    {"redact", "rules", KEY_TEXT, AT(redact.rules), "", NULL, 0, 0,
+     "card,iban,email,phone,ssn,ip; empty: off"},
+    {"embed", "model", KEY_TEXT, AT(embed.model), "", NULL, 0, 0,
+     "a directory; empty: where `tamis model fetch` put it"},
+    {"embed", "precision", KEY_CHOICE, AT(embed.precision), "exact", "exact|fast", 0, 0,
+     "exact, or fast: the same rows kept, checked"},
+    {"dedup", "threshold", KEY_NUMBER, AT(dedup.threshold), "0.85", NULL, 0.5, 1,
+     "cosine from which a turn repeats an earlier one"},
+    {"dedup", "domain", KEY_CHOICE, AT(dedup.domain), "all", "all|bot", 0, 0,
+     "compare all turns, or those of one bot"},
+    {"dedup", "keep", KEY_CHOICE, AT(dedup.keep), "newest", "newest|oldest|best-rated", 0, 0,
+     "which of several near-duplicates stays: newest, oldest or best-rated"},
+    {"store", "url", KEY_TEXT, AT(store.url), "tamis.db", NULL, 0, 0,
+     "a path, or postgresql://..."},
+    {"export", "csv", KEY_TEXT, AT(export.csv), "cxone_training_data.csv", NULL, 0, 0,
+     "the rows, as the eight columns"},
+    {"export", "jsonl", KEY_TEXT, AT(export.jsonl), "", NULL, 0, 0, "the rows as JSON lines"},
+    {"export", "chat", KEY_TEXT, AT(export.chat), "", NULL, 0, 0,
+     "the rows as chat messages, a line each"},
+    {"export", "removed", KEY_TEXT, AT(export.removed), "", NULL, 0, 0,
+     "the ledger of what was left out, as JSON lines"},
+};
+
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
+/* --- names -------------------------------------------------------------------------- */
+
+static const key *find_key(str section, str name)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (str_eq(section, str_from(keys[i].section)) && str_eq(name, str_from(keys[i].name)))
+            return &keys[i];
+    return NULL;
+}
+
+static bool is_section(str name)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (str_eq(name, str_from(keys[i].section))) return true;
+    return false;
+}
+
+static status unknown_section(str section, err *e)
+{
+    const char *near = "";
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        size_t d = str_distance(section, str_from(keys[i].section));
+        if (d < best) best = d, near = keys[i].section;
+    }
+    return err_set(e, ST_USAGE, "unknown section [%.*s]; the nearest is [%s]", STR_FMT(section),
+                   near);
+}
+
+static status unknown_key(str section, str name, err *e)
+{
+    if (!is_section(section)) return unknown_section(section, e);
+    if (str_eq(section, STR("source")) && str_eq(name, STR("client_secret")))
+        return err_set(e, ST_USAGE,
+                       "source.client_secret does not exist: put the secret into the environment "
+                       "variable that client_secret_env names, or into client_secret_file");
+    const key *near = NULL;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        /* A key of another section wins only where it is clearly nearer. */
+        size_t d = 2 * str_distance(name, str_from(keys[i].name)) +
+                   (str_eq(section, str_from(keys[i].section)) ? 0 : 3);
+        if (d < best) best = d, near = &keys[i];
+    }
+    return err_set(e, ST_USAGE, "unknown key %.*s.%.*s; the nearest is %s.%s", STR_FMT(section),
+                   STR_FMT(name), near->section, near->name);
+}
+
+/* --- values ------------------------------------------------------------------------- */
+
+static bool is_choice(const char *choices, str value)
+{
+    for (str rest = str_from(choices); rest.n;) {
+        const char *bar = memchr(rest.p, '|', rest.n);
+        str one = {rest.p, bar ? (size_t)(bar - rest.p) : rest.n};
+        if (str_eq(one, value)) return true;
+        rest = (str){one.p + one.n + (bar != NULL), rest.n - one.n - (bar != NULL)};
+    }
+    return false;
+}
+
+static status misfit(const key *k, str value, const char *wanted, err *e)
+{
+    return err_set(e, ST_USAGE, "%s.%s = %.*s: %s", k->section, k->name, STR_FMT(value), wanted);
+}
+
+static status check_number(const key *k, str value, double v, err *e)
+{
+    char wanted[96];
+    if (v >= k->lo && v <= k->hi && (k->type != KEY_COUNT || v == floor(v))) return ST_OK;
+    snprintf(wanted, sizeof wanted, "it must be %s from %g to %g%s",
+             k->type == KEY_COUNT ? "a whole number" : "a value", k->lo, k->hi,
+             k->type == KEY_DURATION ? " seconds" : "");
+    return misfit(k, value, wanted, e);
+}
+
+/* A text may not hold a NUL: it ends up in C interfaces. */
+static status set_text(config *c, const key *k, str value, err *e)
+{
+    instant at;
+    if (k->type == KEY_CHOICE && !is_choice(k->choices, value))
+        return err_set(e, ST_USAGE, "%s.%s = %.*s: it must be one of %s", k->section, k->name,
+                       STR_FMT(value), k->choices);
+    if (k->type == KEY_INSTANT && value.n && !instant_parse(value, &at))
+        return misfit(k, value, "it must be a time such as 2026-01-31T00:00:00Z", e);
+    str copy = arena_str(&c->texts, value);
+    if (!copy.p) return err_nomem(e, "reading the configuration");
+    *(const char **)((char *)c + k->at) = copy.p;
+    return ST_OK;
+}
+
+static status set_value(config *c, const key *k, str value, err *e)
+{
+    double v = 0;
+    switch (k->type) {
+    case KEY_TEXT:
+    case KEY_CHOICE:
+    case KEY_INSTANT: return set_text(c, k, value, e);
+    case KEY_DURATION:
+        if (!duration_parse(value, &v))
+            return misfit(k, value, "it must be a time span such as 500ms, 0.5s, 30s, 5m or 7d", e);
+        break;
+    case KEY_NUMBER:
+    case KEY_COUNT:
+        if (!number_parse(value, &v)) return misfit(k, value, "it must be a number", e);
+        break;
+    }
+    status st = check_number(k, value, v, e);
+    if (st == ST_OK) *(double *)((char *)c + k->at) = v;
+    return st;
+}
+
+static status set_pair(config *c, str section, str name, str value, err *e)
+{
+    const key *k = find_key(section, name);
+    return k ? set_value(c, k, value, e) : unknown_key(section, name, e);
+}
+
+status config_init(config *c, err *e)
+{
+    *c = (config){0};
+    for (size_t i = 0; i < N_KEYS; i++) {
+        status st = set_value(c, &keys[i], str_from(keys[i].preset), e);
+        if (st) return st;
+    }
+    return ST_OK;
+}
+
+void config_release(config *c)
+{
+    arena_release(&c->texts);
+}
+
+status config_set(config *c, const char *setting, err *e)
+{
+    const char *eq = strchr(setting, '='), *dot = strchr(setting, '.');
+    if (!eq || !dot || dot > eq)
+        return err_set(e, ST_USAGE, "--set %s: it must be section.key=value", setting);
+    str section = {setting, (size_t)(dot - setting)};
+    str name = {dot + 1, (size_t)(eq - dot - 1)};
+    return set_pair(c, section, name, utf8_strip(str_from(eq + 1)), e);
+}
+
+/* --- the file ------------------------------------------------------------------------ */
+
+struct reading {
+    config *c;
+    err first; /* what the first bad line says */
+    bool failed;
+};
+
+/* inih calls this for each pair; 0 makes it remember the line. */
+static int take_pair(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *r = user;
+    if (r->failed) return 0;
+    err e = {0};
+    if (!*section && !*name) return 1;
+    if (set_pair(r->c, str_from(section), str_from(name), str_from(value), &e) == ST_OK) return 1;
+    r->first = e;
+    r->failed = true;
+    return 0;
+}
+
+status config_load(config *c, const char *path, err *e)
+{
+    enum { CONFIG_LIMIT = 1 << 20 };
+    buf text = {0};
+    status st = file_read(path, CONFIG_LIMIT, &text, e);
+    const char *z = st == ST_OK ? buf_cstr(&text) : NULL;
+    if (st == ST_OK && !z) st = err_nomem(e, "reading the configuration");
+    if (st == ST_OK && strlen(z) != text.n)
+        st = err_set(e, ST_USAGE, "%s is not a text file", path);
+    if (st == ST_OK) {
+        struct reading r = {.c = c};
+        int line = ini_parse_string(z, take_pair, &r);
+        if (r.failed) st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line, r.first.msg);
+        else if (line)
+            st = err_set(e, ST_USAGE, "%s, line %d: neither [section] nor key = value", path, line);
+    } else {
+        st = e->code = ST_USAGE;
+    }
+    buf_release(&text);
+    return st;
+}
+
+void config_write_template(buf *out)
+{
+    const char *section = "";
+    buf_z(out, "; tamis.ini: every key with its default.  A ';' begins a comment.\n"
+               "; Any key can be given for one run: --set section.key=value\n");
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const key *k = &keys[i];
+        if (strcmp(section, k->section)) buf_fmt(out, "\n[%s]\n", k->section);
+        section = k->section;
+        buf_fmt(out, "; %s\n%s =%s%s\n", k->help, k->name, *k->preset ? " " : "", k->preset);
+    }
+}
+
+void config_describe_curation(const config *c, buf *out)
+{
+    static const char *const sections[] = {"filter", "redact", "embed", "dedup"};
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const key *k = &keys[i];
+        bool matters = false;
+        for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
+            matters |= strcmp(k->section, sections[s]) == 0;
+        if (!matters) continue;
+        const char *value = (const char *)c + k->at;
+        if (k->type == KEY_NUMBER)
+            buf_fmt(out, "%s.%s=%.17g\n", k->section, k->name, *(const double *)value);
+        else buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
+    }
+}

@@ -1,0 +1,57 @@
+/* config.h - every key of tamis.ini, its default, its meaning. */
+#ifndef TAMIS_CONFIG_H
+#define TAMIS_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+/* Texts are never NULL.  Durations are seconds. */
+typedef struct config {
+    struct {
+        const char *type, *instance, *base_url, *token_url, *auth, *client_id;
+        const char *client_secret_env, *client_secret_file, *scope, *since, *ca_file;
+        double page_size, page_delay, lookback, settle, max_attempts, max_wait, timeout;
+    } source;
+    struct {
+        double min_rating;
+        const char *rating_map, *bots;
+    } filter;
+    struct {
+        const char *rules;
+    } redact;
+    struct {
+        const char *model, *precision;
+    } embed;
+    struct {
+        double threshold;
+        const char *domain, *keep;
+    } dedup;
+    struct {
+        const char *url;
+    } store;
+    struct {
+        const char *csv, *jsonl, *chat, *removed;
+    } export;
+    arena texts;
+} config;
+
+/* All defaults.  Release in any case. */
+status config_init(config *c, err *e) MUST_USE;
+void config_release(config *c);
+
+/* Reads an INI file over what is there.  ST_USAGE: not there, not an INI file, an unknown
+ * section or key (the nearest known one is named), a value that does not fit; the message
+ * has the line. */
+status config_load(config *c, const char *path, err *e) MUST_USE;
+
+/* "section.key=value".  ST_USAGE as above. */
+status config_set(config *c, const char *setting, err *e) MUST_USE;
+
+/* The commented file that `tamis init` writes: every key with its default. */
+void config_write_template(buf *out);
+
+/* Appends what the exported data set depends on ([filter], [redact], [embed], [dedup]) as
+ * one text, to tell whether a curation is still current. */
+void config_describe_curation(const config *c, buf *out);
+
+#endif

@@ -1,0 +1,106 @@
+/* rows.c - the kept turns as CSV, JSON lines and chat lines.
+ *
+ * dedup_group is the row's index and similarity_score 1.0, as the reference writes them.
+ * The CSV dialect is Python's csv.excel: a field is quoted when it holds a comma, a quote,
+ * CR or LF, quotes inside are doubled, lines end in CRLF. */
+#include "base/file.h"
+#include "base/json.h"
+#include "base/number.h"
+#include "export/export.h"
+
+/* Bytes gathered before they go to the file. */
+enum { CHUNK = 1 << 16 };
+
+void csv_write_field(buf *b, str field)
+{
+    bool quote = false;
+    for (size_t i = 0; i < field.n && !quote; i++)
+        quote = field.p[i] == ',' || field.p[i] == '"' || field.p[i] == '\r' || field.p[i] == '\n';
+    if (!quote) {
+        buf_str(b, field);
+        return;
+    }
+    buf_char(b, '"');
+    for (size_t i = 0; i < field.n; i++) {
+        if (field.p[i] == '"') buf_char(b, '"');
+        buf_char(b, field.p[i]);
+    }
+    buf_char(b, '"');
+}
+
+static void write_csv(buf *b, const turn *t, uint64_t row)
+{
+    const str fields[] = {t->of->id,     t->of->timestamp,  t->of->bot_id,
+                          t->rating_text, t->user_utterance, t->bot_response};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        csv_write_field(b, fields[i]);
+        buf_char(b, ',');
+    }
+    buf_fmt(b, "1.0,%llu\r\n", (unsigned long long)row);
+}
+
+static void member(buf *b, const char *name, str text)
+{
+    js_write_string(b, str_from(name));
+    buf_z(b, ": ");
+    js_write_string(b, text);
+    buf_z(b, ", ");
+}
+
+static void write_jsonl(buf *b, const turn *t, uint64_t row)
+{
+    buf_char(b, '{');
+    member(b, "interaction_id", t->of->id);
+    member(b, "timestamp", t->of->timestamp);
+    member(b, "bot_id", t->of->bot_id);
+    buf_z(b, "\"rating\": ");
+    number_write_json(b, t->rating);
+    buf_z(b, ", ");
+    member(b, "user_utterance", t->user_utterance);
+    member(b, "bot_response", t->bot_response);
+    buf_fmt(b, "\"similarity_score\": 1.0, \"dedup_group\": %llu}\n", (unsigned long long)row);
+}
+
+static void write_chat(buf *b, const turn *t)
+{
+    buf_z(b, "{\"messages\": [{\"role\": \"user\", \"content\": ");
+    js_write_string(b, t->user_utterance);
+    buf_z(b, "}, {\"role\": \"assistant\", \"content\": ");
+    js_write_string(b, t->bot_response);
+    buf_z(b, "}]}\n");
+}
+
+static void write_row(export_format format, buf *b, const turn *t, uint64_t row)
+{
+    switch (format) {
+    case EXPORT_CSV: write_csv(b, t, row); break;
+    case EXPORT_JSONL: write_jsonl(b, t, row); break;
+    case EXPORT_CHAT: write_chat(b, t); break;
+    }
+}
+
+status export_file(export_format format, const char *path, const export_rows *rows,
+                   export_result *out, err *e)
+{
+    file_out f;
+    buf b = {0};
+    *out = (export_result){0};
+    status st = file_begin(&f, path, e);
+    if (st) return st;
+    if (format == EXPORT_CSV)
+        buf_z(&b, "interaction_id,timestamp,bot_id,rating,user_utterance,bot_response,"
+                  "similarity_score,dedup_group\r\n");
+    for (size_t i = 0; st == ST_OK && i < rows->n_turns; i++) {
+        if (rows->verdicts[i].kept_row != NO_ROW) continue;
+        write_row(format, &b, &rows->turns[i], out->rows++);
+        if (b.n < CHUNK) continue;
+        st = file_write(&f, buf_view(&b), e);
+        b.n = 0;
+    }
+    if (st == ST_OK && !buf_ok(&b)) st = err_nomem(e, "writing the rows");
+    if (st == ST_OK) st = file_write(&f, buf_view(&b), e);
+    if (st == ST_OK) st = file_commit(&f, out->sha256, e);
+    file_abort(&f);
+    buf_release(&b);
+    return st;
+}
