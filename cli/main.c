@@ -1,0 +1,128 @@
+/* main.c - tamis, the program: a client of include/tamis.h and nothing else.
+ *
+ * Data goes to standard output, talk to standard error; the exit status is the library's
+ * status. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+volatile sig_atomic_t cli_stop;
+
+static void raise_stop(int sig)
+{
+    (void)sig;
+    cli_stop = 1;
+}
+
+/* A second signal ends the program the usual way; SIGPIPE shows as a failed write. */
+static void catch_signals(void)
+{
+    struct sigaction a = {.sa_handler = raise_stop, .sa_flags = SA_RESETHAND};
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int cli_fail(int status, const char *fmt, ...)
+{
+    va_list ap;
+    progress_clear();
+    fputs("tamis: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return status;
+}
+
+int cli_error(const tamis_error *e)
+{
+    return cli_fail((int)e->status, "%s", e->message);
+}
+
+int cli_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    return cli_fail(TAMIS_FAILED, "cannot write to standard output: %s", strerror(errno));
+}
+
+int cli_print(char *text, FILE *to)
+{
+    progress_clear();
+    fputs(text, to);
+    free(text);
+    return to == stdout ? cli_flush() : 0;
+}
+
+/* The configuration: ./tamis.ini or --config, then every --set. */
+static int configure(cli *c)
+{
+    tamis_error e = {0};
+    const char *path = c->config;
+    if (!path && access("tamis.ini", F_OK) == 0) path = "tamis.ini";
+    bool asks_api = strcmp(c->command, "run") == 0 || strcmp(c->command, "sync") == 0;
+    if (!path && asks_api && !c->n_settings)
+        return cli_fail(EXIT_USAGE, "no configuration: ./tamis.ini is not there; `tamis init` "
+                                    "writes one, --config FILE names another");
+    if (path && tamis_load(c->t, path, &e)) return cli_error(&e);
+    for (int i = 0; i < c->n_settings; i++)
+        if (tamis_set(c->t, c->settings[i], &e)) return cli_error(&e);
+    tamis_set_threads(c->t, c->threads);
+    tamis_set_stop(c->t, &cli_stop);
+    progress_listen(c, c->t);
+    return 0;
+}
+
+static int run_command(cli *c, const command *cmd)
+{
+    tamis_error e = {0};
+    if (c->n_args < cmd->min_args)
+        return cli_fail(EXIT_USAGE, "%s: something is missing; usage: tamis %s", cmd->name,
+                        cmd->synopsis);
+    if (cmd->max_args >= 0 && c->n_args > cmd->max_args)
+        return cli_fail(EXIT_USAGE, "%s: \"%s\" is too much; usage: tamis %s", cmd->name,
+                        c->args[cmd->max_args], cmd->synopsis);
+    if (tamis_new(&c->t, &e)) return cli_error(&e);
+    int rc = configure(c);
+    return rc ? rc : cmd->run(c);
+}
+
+static int dispatch(cli *c)
+{
+    if (c->version) {
+        printf("tamis %s\n", tamis_version());
+        return cli_flush();
+    }
+    bool asks_help = c->command && strcmp(c->command, "help") == 0;
+    const char *name = asks_help ? (c->n_args ? c->args[0] : NULL) : c->command;
+    const command *cmd = name ? command_find(name) : NULL;
+    if (name && !cmd)
+        return cli_fail(EXIT_USAGE, "unknown command \"%s\"; the nearest is \"%s\" (tamis help)",
+                        name, command_nearest(name));
+    if (c->help || asks_help) {
+        if (cmd) help_one(cmd, stdout);
+        else help_all(stdout);
+        return cli_flush();
+    }
+    if (!cmd) {
+        help_all(stderr);
+        return EXIT_USAGE;
+    }
+    return run_command(c, cmd);
+}
+
+int main(int argc, char **argv)
+{
+    cli c = {0};
+    catch_signals();
+    int rc = cli_parse(argc, argv, &c);
+    if (!rc) rc = dispatch(&c);
+    tamis_free(c.t);
+    free(c.args);
+    free(c.settings);
+    return rc;
+}

@@ -1,0 +1,102 @@
+/* summary.c - the same figures for people and for programs. */
+#include "summary.h"
+
+#include <sys/resource.h>
+
+#include "base/json.h"
+
+static const char *const file_names[OUT_COUNT] = {"csv", "jsonl", "chat", "removed"};
+
+typedef unsigned long long ull;
+
+static long peak_rss_mib(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (u.ru_maxrss + 1023) / 1024; /* Linux counts KiB */
+}
+
+static bool any_file(const summary *s)
+{
+    for (int i = 0; i < OUT_COUNT; i++)
+        if (s->files[i].path) return true;
+    return false;
+}
+
+static void write_files(const summary *s, buf *out)
+{
+    bool first = true;
+    buf_z(out, ", \"export\": {");
+    for (int i = 0; i < OUT_COUNT; i++) {
+        if (!s->files[i].path) continue;
+        buf_fmt(out, "%s\"%s\": {\"path\": ", first ? "" : ", ", file_names[i]);
+        js_write_string(out, str_from(s->files[i].path));
+        buf_fmt(out, ", \"rows\": %llu, \"sha256\": \"%s\"}", (ull)s->files[i].result.rows,
+                s->files[i].result.sha256);
+        first = false;
+    }
+    buf_char(out, '}');
+}
+
+static void write_seconds(const summary *s, buf *out)
+{
+    buf_z(out, ", \"seconds\": {");
+    if (s->synced) buf_fmt(out, "\"sync\": %.3f, ", s->seconds.sync);
+    if (s->curated)
+        buf_fmt(out, "\"embed\": %.3f, \"dedup\": %.3f, ", s->seconds.embed, s->seconds.dedup);
+    if (any_file(s)) buf_fmt(out, "\"export\": %.3f, ", s->seconds.export);
+    buf_fmt(out, "\"total\": %.3f}", s->seconds.total);
+}
+
+void summary_write_json(const summary *s, buf *out)
+{
+    buf_fmt(out, "{\"status\": \"%s\"", s->end ? "incomplete" : "complete");
+    if (s->end) {
+        buf_z(out, ", \"reason\": ");
+        js_write_string(out, str_from(s->reason));
+    }
+    if (s->synced)
+        buf_fmt(out,
+                ", \"interactions\": {\"received\": %llu, \"new\": %llu, \"updated\": %llu, "
+                "\"stored\": %llu, \"rejected\": %llu}",
+                (ull)s->interactions.received, (ull)s->interactions.added,
+                (ull)s->interactions.updated, (ull)s->stored, (ull)s->interactions.rejected);
+    if (s->curated)
+        buf_fmt(out,
+                ", \"turns\": {\"rated\": %llu, \"distinct_texts\": %llu, \"embedded\": %llu, "
+                "\"kept\": %llu, \"duplicates\": %llu, \"not_text\": %llu}",
+                (ull)s->turns.rated, (ull)s->turns.distinct_texts, (ull)s->turns.embedded,
+                (ull)s->turns.kept, (ull)s->turns.duplicates, (ull)s->turns.not_text);
+    if (any_file(s)) write_files(s, out);
+    write_seconds(s, out);
+    if (s->http.requests)
+        buf_fmt(out,
+                ", \"http\": {\"requests\": %llu, \"retries\": %llu, \"seconds_waited\": %.3f}",
+                (ull)s->http.requests, (ull)s->http.retries, s->http.seconds_waited);
+    buf_fmt(out, ", \"peak_rss_mib\": %ld}\n", peak_rss_mib());
+}
+
+void summary_write_text(const summary *s, buf *out)
+{
+    if (s->synced)
+        buf_fmt(out,
+                "%llu interactions received: %llu new, %llu updated, %llu rejected; "
+                "%llu in the store\n",
+                (ull)s->interactions.received, (ull)s->interactions.added,
+                (ull)s->interactions.updated, (ull)s->interactions.rejected, (ull)s->stored);
+    if (s->http.retries)
+        buf_fmt(out, "%llu of %llu requests were tried again, %.1f s spent waiting\n",
+                (ull)s->http.retries, (ull)s->http.requests, s->http.seconds_waited);
+    if (s->curated)
+        buf_fmt(out,
+                "%llu turns from %llu well-rated interactions, %llu distinct texts "
+                "(%llu embedded now): %llu kept, %llu near-duplicates\n",
+                (ull)s->turns.rated, (ull)s->turns.interactions, (ull)s->turns.distinct_texts,
+                (ull)s->turns.embedded, (ull)s->turns.kept, (ull)s->turns.duplicates);
+    for (int i = 0; i < OUT_COUNT; i++)
+        if (s->files[i].path)
+            buf_fmt(out, "%s: %llu %s, SHA-256 %s\n", s->files[i].path,
+                    (ull)s->files[i].result.rows, i == OUT_REMOVED ? "entries" : "rows",
+                    s->files[i].result.sha256);
+    buf_fmt(out, "%.1f s, %ld MiB at the peak\n", s->seconds.total, peak_rss_mib());
+}

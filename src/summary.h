@@ -1,0 +1,36 @@
+/* summary.h - what a run did, in figures. */
+#ifndef TAMIS_SUMMARY_H
+#define TAMIS_SUMMARY_H
+
+#include "base/buf.h"
+#include "export/export.h"
+#include "sync.h"
+
+typedef enum { OUT_CSV, OUT_JSONL, OUT_CHAT, OUT_REMOVED, OUT_COUNT } out_file;
+
+typedef struct summary {
+    bool synced, curated; /* which parts ran */
+    status end;           /* ST_OK or ST_INCOMPLETE */
+    char reason[ERR_CAP]; /* of an incomplete end */
+    sync_counts interactions;
+    uint64_t stored;
+    struct {
+        uint64_t interactions, rated, distinct_texts, embedded, kept, duplicates, not_text;
+    } turns;
+    struct {
+        const char *path; /* NULL: not written */
+        export_result result;
+    } files[OUT_COUNT];
+    struct {
+        double sync, embed, dedup, export, total;
+    } seconds;
+    source_stats http;
+} summary;
+
+/* The object of INTERFACE.md, "run, sync, import, curate, export with --json", a line. */
+void summary_write_json(const summary *s, buf *out);
+
+/* A few lines to read. */
+void summary_write_text(const summary *s, buf *out);
+
+#endif

@@ -1,0 +1,30 @@
+/* sync.h - what the API serves, or a file holds, into the store, whatever happens. */
+#ifndef TAMIS_SYNC_H
+#define TAMIS_SYNC_H
+
+#include "source/source.h"
+#include "store/store.h"
+
+typedef struct sync_counts {
+    uint64_t received, added, updated, rejected;
+} sync_counts;
+
+typedef struct sync_options {
+    const char *source_name; /* what the slices are filed under: the API's address */
+    instant since;           /* INSTANT_MIN: everything */
+    double lookback, settle; /* seconds */
+    uint32_t page_size;
+    const logger *log;
+} sync_options;
+
+/* Reads the unfinished slice if there is one, then the one up to now.  Each page and the
+ * slice's progress are one transaction.  ST_INCOMPLETE: what arrived is kept. */
+status sync_run(store *st, source *src, const sync_options *o, sync_counts *counts, err *e)
+    MUST_USE;
+
+/* Keeps every record of a file (source/file.h), in one transaction: a file that turns out
+ * damaged leaves the store as it was.  ST_INCOMPLETE: stopped; what arrived is kept. */
+status sync_import(store *st, const char *path, const logger *log, const stop_flag *stop,
+                   sync_counts *counts, err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,520 @@
+/* tamis.c - the public API: contexts, and the order in which the parts of a run are called.
+ *
+ * Inside, `status` and `err` are used; here they become tamis_status and tamis_error, whose
+ * values are the same.  Every run is written into the store's list of runs, so that `status`
+ * can tell of one that never ended. */
+#include "tamis.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "model_files.h"
+#include "pipeline.h"
+#include "views.h"
+
+_Static_assert((int)TAMIS_BUSY == (int)ST_BUSY && (int)TAMIS_DENIED == (int)ST_DENIED &&
+                   (int)TAMIS_INCOMPLETE == (int)ST_INCOMPLETE,
+               "the public statuses are the inner ones");
+
+struct tamis {
+    config config;
+    int n_threads;
+    const stop_flag *stop;
+    tamis_listener listener;
+    logger log;
+};
+
+static tamis_status finish(status st, const err *e, tamis_error *error)
+{
+    if (st) {
+        error->status = (tamis_status)st;
+        memcpy(error->message, e->msg, sizeof error->message);
+    }
+    return (tamis_status)st;
+}
+
+_Static_assert(sizeof((tamis_error *)0)->message == ERR_CAP, "a message fits");
+
+/* Hands a buffer's text to the caller. */
+static status hand_out(buf *b, char **out, err *e)
+{
+    *out = (char *)buf_cstr(b);
+    if (!*out) buf_release(b);
+    return *out ? ST_OK : err_nomem(e, "writing the result");
+}
+
+const char *tamis_version(void)
+{
+    return TAMIS_VERSION;
+}
+
+/* --- the job ------------------------------------------------------------------------------ */
+
+static void forward_line(void *ctx, log_level level, const char *line)
+{
+    const tamis *t = ctx;
+    if (t->listener.say) t->listener.say(t->listener.ctx, (tamis_level)level, line);
+}
+
+static void forward_progress(void *ctx, const char *what, uint64_t done, uint64_t total,
+                             int finished)
+{
+    const tamis *t = ctx;
+    if (t->listener.progress) t->listener.progress(t->listener.ctx, what, done, total, finished);
+}
+
+tamis_status tamis_new(tamis **out, tamis_error *error)
+{
+    err e = {0};
+    tamis *t = calloc(1, sizeof *t);
+    *out = NULL;
+    if (!t) return finish(err_nomem(&e, "starting"), &e, error);
+    t->log = (logger){.say = forward_line, .progress = forward_progress, .ctx = t};
+    status st = config_init(&t->config, &e);
+    if (st) tamis_free(t);
+    else *out = t;
+    return finish(st, &e, error);
+}
+
+void tamis_free(tamis *t)
+{
+    if (!t) return;
+    config_release(&t->config);
+    free(t);
+}
+
+tamis_status tamis_load(tamis *t, const char *path, tamis_error *error)
+{
+    err e = {0};
+    return finish(config_load(&t->config, path, &e), &e, error);
+}
+
+tamis_status tamis_set(tamis *t, const char *setting, tamis_error *error)
+{
+    err e = {0};
+    return finish(config_set(&t->config, setting, &e), &e, error);
+}
+
+void tamis_set_threads(tamis *t, int n_threads)
+{
+    t->n_threads = n_threads;
+}
+
+void tamis_set_stop(tamis *t, const volatile sig_atomic_t *stop)
+{
+    t->stop = stop;
+}
+
+void tamis_set_listener(tamis *t, const tamis_listener *l)
+{
+    t->listener = *l;
+}
+
+tamis_status tamis_template(char **out, tamis_error *error)
+{
+    err e = {0};
+    buf b = {0};
+    config_write_template(&b);
+    return finish(hand_out(&b, out, &e), &e, error);
+}
+
+/* --- the source's settings ------------------------------------------------------------------ */
+
+/* A secret file must not be readable by others than owner and group. */
+static status read_secret_file(const char *path, buf *out, err *e)
+{
+    enum { SECRET_LIMIT = 64 << 10 };
+    struct stat s;
+    if (stat(path, &s))
+        return err_set(e, ST_USAGE, "source.client_secret_file: cannot read %s: %s", path,
+                       strerror(errno));
+    if (s.st_mode & 0007)
+        return err_set(e, ST_USAGE,
+                       "source.client_secret_file: %s can be read by everybody; chmod 600 it", path);
+    status st = file_read(path, SECRET_LIMIT, out, e);
+    while (out->n && strchr("\r\n", out->p[out->n - 1])) out->n--;
+    return st;
+}
+
+static status read_secret(const config *c, buf *out, err *e)
+{
+    status st = ST_OK;
+    const char *name = c->source.client_secret_env, *value;
+    if (*c->source.client_secret_file) {
+        st = read_secret_file(c->source.client_secret_file, out, e);
+    } else {
+        value = *name ? getenv(name) : NULL;
+        if (!value || !*value)
+            return err_set(e, ST_USAGE,
+                           "no client secret: put it into the environment variable %s, or name a "
+                           "file in source.client_secret_file", *name ? name : "that "
+                           "source.client_secret_env names");
+        buf_z(out, value);
+    }
+    if (st == ST_OK && !out->n)
+        st = err_set(e, ST_USAGE, "source.client_secret_file: %s is empty",
+                     c->source.client_secret_file);
+    return st;
+}
+
+/* https://{instance}.cxone.com, or base_url without its trailing slashes. */
+static status base_url(const config *c, buf *out, err *e)
+{
+    const char *instance = c->source.instance;
+    str url = str_from(c->source.base_url);
+    while (url.n && url.p[url.n - 1] == '/') url.n--;
+    if (url.n) {
+        buf_str(out, url);
+        return ST_OK;
+    }
+    if (!*instance)
+        return err_set(e, ST_USAGE, "no source: set source.instance (acme for "
+                       "https://acme.cxone.com) or source.base_url");
+    if (strspn(instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") !=
+        strlen(instance))
+        return err_set(e, ST_USAGE, "source.instance = %s: letters, digits and - only (acme for "
+                       "https://acme.cxone.com)", instance);
+    buf_fmt(out, "https://%s.cxone.com", instance);
+    return ST_OK;
+}
+
+static status open_source(tamis *t, arena *a, source_options *o, source **out, err *e)
+{
+    const config *c = &t->config;
+    buf url = {0}, token = {0}, secret = {0};
+    if (strcmp(c->source.type, "interactions-v2"))
+        return err_set(e, ST_USAGE, "source.type = %s: this version reads interactions-v2 only; "
+                       "use `tamis import` for files", c->source.type);
+    if (strcmp(c->source.auth, "client-credentials"))
+        return err_set(e, ST_USAGE, "source.auth = %s: this version knows client-credentials only",
+                       c->source.auth);
+    status st = base_url(c, &url, e);
+    if (st == ST_OK && !*c->source.client_id)
+        st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
+    if (st == ST_OK) st = read_secret(c, &secret, e);
+    if (*c->source.token_url) buf_z(&token, c->source.token_url);
+    else buf_fmt(&token, "%.*s/oauth/token", STR_FMT(buf_view(&url)));
+    *o = (source_options){.type = c->source.type,
+                          .base_url = arena_str(a, buf_view(&url)).p,
+                          .token_url = arena_str(a, buf_view(&token)).p,
+                          .auth = AUTH_CLIENT_CREDENTIALS,
+                          .client_id = c->source.client_id,
+                          .client_secret = arena_str(a, buf_view(&secret)).p,
+                          .scope = c->source.scope,
+                          .ca_file = c->source.ca_file,
+                          .page_delay = c->source.page_delay,
+                          .max_wait = c->source.max_wait,
+                          .timeout = c->source.timeout,
+                          .max_attempts = (int)c->source.max_attempts,
+                          .log = &t->log,
+                          .stop = t->stop};
+    if (st == ST_OK && (!o->base_url || !o->token_url || !o->client_secret))
+        st = err_nomem(e, "opening the source");
+    if (st == ST_OK) st = source_open(o, out, e);
+    if (secret.p) explicit_bzero(secret.p, secret.cap);
+    buf_release(&secret);
+    buf_release(&token);
+    buf_release(&url);
+    return st;
+}
+
+/* --- a run ---------------------------------------------------------------------------------- */
+
+typedef struct running {
+    tamis *t;
+    store *store;
+    int parts;
+    const char *const *paths; /* files to import */
+    size_t n_paths;
+    summary s;
+} running;
+
+static status count_stored(running *r, err *e)
+{
+    store_counts c;
+    status st = store_count(r->store, &c, e);
+    r->s.stored = st == ST_OK ? c.interactions : 0;
+    return st;
+}
+
+static status part_sync(running *r, err *e)
+{
+    const config *c = &r->t->config;
+    arena texts = {0};
+    source_options so;
+    source *src = NULL;
+    sync_options o = {.since = INSTANT_MIN,
+                      .lookback = c->source.lookback,
+                      .settle = c->source.settle,
+                      .page_size = (uint32_t)c->source.page_size,
+                      .log = &r->t->log};
+    status st = open_source(r->t, &texts, &so, &src, e);
+    if (st == ST_OK) {
+        /* It fits: the configuration took it. */
+        if (*c->source.since && instant_parse(str_from(c->source.since), &o.since))
+            o.since = instant_add(o.since, -1e-9);
+        o.source_name = so.base_url;
+        st = sync_run(r->store, src, &o, &r->s.interactions, e);
+        r->s.http = source_statistics(src);
+        r->s.synced = true;
+    }
+    source_close(src);
+    if (texts.head) arena_release(&texts);
+    return st;
+}
+
+static status part_import(running *r, err *e)
+{
+    status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < r->n_paths; i++)
+        st = sync_import(r->store, r->paths[i], &r->t->log, r->t->stop, &r->s.interactions, e);
+    r->s.synced = true;
+    return st;
+}
+
+static status part_curate_export(running *r, err *e)
+{
+    dataset d = {0};
+    buf dir = {0};
+    status st = model_files_path(r->t->config.embed.model, &dir, e);
+    job j = {.config = &r->t->config,
+             .model_dir = st == ST_OK ? buf_cstr(&dir) : NULL,
+             .store = r->store,
+             .n_threads = r->t->n_threads,
+             .reembed = r->parts & TAMIS_REEMBED,
+             .log = &r->t->log,
+             .stop = r->t->stop};
+    if (st == ST_OK && !j.model_dir) st = err_nomem(e, "curating");
+    if (st == ST_OK && strcmp(r->t->config.embed.precision, "fast") == 0)
+        log_say(&r->t->log, LOG_INFO, "embed.precision = fast: exact is used on this machine");
+    if (st == ST_OK) st = pipeline_curate(&j, &d, &r->s, e);
+    if (st == ST_OK && (r->parts & TAMIS_EXPORT)) st = pipeline_export(&j, &d, &r->s, e);
+    dataset_release(&d);
+    buf_release(&dir);
+    return st;
+}
+
+static status run_parts(running *r, err *e)
+{
+    status st = ST_OK, counted = ST_OK;
+    double start = clock_monotonic();
+    if (r->parts & TAMIS_SYNC) st = part_sync(r, e);
+    if (st == ST_OK && r->n_paths) st = part_import(r, e);
+    r->s.seconds.sync = clock_monotonic() - start;
+    if (r->s.synced && (st == ST_OK || st == ST_INCOMPLETE)) {
+        err late = {0};
+        counted = count_stored(r, &late);
+        if (counted) {
+            *e = late;
+            st = counted;
+        }
+    }
+    if (st == ST_OK && (r->parts & (TAMIS_CURATE | TAMIS_EXPORT))) st = part_curate_export(r, e);
+    r->s.seconds.total = clock_monotonic() - start;
+    return st;
+}
+
+/* The run between its two marks in the store. */
+static status run_marked(running *r, const char *name, err *e)
+{
+    static const char *const states[] = {[ST_OK] = "complete", [ST_INCOMPLETE] = "incomplete"};
+    int64_t id;
+    buf result = {0};
+    err late = {0};
+    status st = store_begin_run(r->store, name, &id, e);
+    if (st) return st;
+    st = run_parts(r, e);
+    r->s.end = st;
+    if (st == ST_INCOMPLETE) memcpy(r->s.reason, e->msg, sizeof r->s.reason);
+    summary_write_json(&r->s, &result);
+    bool ended = st == ST_OK || st == ST_INCOMPLETE;
+    status marked = store_end_run(r->store, id, ended ? states[st] : "failed",
+                                  buf_ok(&result) ? buf_view(&result) : STR("{}"), &late);
+    if (st == ST_OK && marked) {
+        *e = late;
+        st = marked;
+    }
+    buf_release(&result);
+    return st;
+}
+
+static tamis_status run(running *r, const char *name, tamis_format format, char **out,
+                        tamis_error *error)
+{
+    err e = {0}, late = {0};
+    *out = NULL;
+    status st = store_open(r->t->config.store.url, STORE_WRITE, &r->store, &e);
+    if (st == ST_OK) st = run_marked(r, name, &e);
+    store_close(r->store);
+    if (st == ST_OK || st == ST_INCOMPLETE) {
+        buf b = {0};
+        if (format == TAMIS_JSON) summary_write_json(&r->s, &b);
+        else summary_write_text(&r->s, &b);
+        status written = hand_out(&b, out, &late);
+        if (written) return finish(written, &late, error);
+    }
+    return finish(st, &e, error);
+}
+
+tamis_status tamis_run(tamis *t, int parts, tamis_format format, char **out, tamis_error *error)
+{
+    running r = {.t = t, .parts = parts};
+    bool all = (parts & TAMIS_RUN) == TAMIS_RUN;
+    const char *name = all                    ? "run"
+                       : parts & TAMIS_SYNC   ? "sync"
+                       : parts & TAMIS_EXPORT ? "export"
+                                              : "curate";
+    return run(&r, name, format, out, error);
+}
+
+tamis_status tamis_import(tamis *t, const char *const *paths, size_t n_paths, tamis_format format,
+                          char **out, tamis_error *error)
+{
+    running r = {.t = t, .paths = paths, .n_paths = n_paths};
+    return run(&r, "import", format, out, error);
+}
+
+/* --- looking at the store ------------------------------------------------------------------- */
+
+static tamis_status view(tamis *t, const char *id, tamis_format format, char **out,
+                         tamis_error *error)
+{
+    err e = {0};
+    buf b = {0};
+    store *s = NULL;
+    const char *url = t->config.store.url;
+    *out = NULL;
+    status st = store_open(url, STORE_READ, &s, &e);
+    if (st == ST_OK)
+        st = id ? view_explain(s, str_from(id), format == TAMIS_JSON, &b, &e)
+                : view_status(s, url, format == TAMIS_JSON, &b, &e);
+    store_close(s);
+    if (st == ST_OK) st = hand_out(&b, out, &e);
+    else buf_release(&b);
+    return finish(st, &e, error);
+}
+
+tamis_status tamis_report_status(tamis *t, tamis_format format, char **out, tamis_error *error)
+{
+    return view(t, NULL, format, out, error);
+}
+
+tamis_status tamis_explain(tamis *t, const char *id, tamis_format format, char **out,
+                           tamis_error *error)
+{
+    return view(t, id, format, out, error);
+}
+
+/* --- the model -------------------------------------------------------------------------------- */
+
+tamis_status tamis_model_path(tamis *t, char **out, tamis_error *error)
+{
+    err e = {0};
+    buf b = {0};
+    *out = NULL;
+    status st = model_files_path(t->config.embed.model, &b, &e);
+    if (st == ST_OK) st = hand_out(&b, out, &e);
+    else buf_release(&b);
+    return finish(st, &e, error);
+}
+
+tamis_status tamis_model_fetch(tamis *t, char **out, tamis_error *error)
+{
+    err e = {0};
+    tamis_status got = tamis_model_path(t, out, error);
+    if (got) return got;
+    status st = model_files_fetch(*out, &t->log, &e);
+    if (st) {
+        free(*out);
+        *out = NULL;
+    }
+    return finish(st, &e, error);
+}
+
+struct tamis_model {
+    model *model;
+    pool *pool;
+    embedder *embedder;
+    isa isa;
+};
+
+tamis_status tamis_model_open(const char *directory, int n_threads, tamis_model **out,
+                              tamis_error *error)
+{
+    err e = {0};
+    tamis_model *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m) return finish(err_nomem(&e, "opening the model"), &e, error);
+    status st = isa_choose(&m->isa, &e);
+    if (st == ST_OK) st = model_open(directory, &m->model, &e);
+    if (st == ST_OK) st = pool_new(n_threads, &m->pool, &e);
+    if (st) tamis_model_free(m);
+    else *out = m;
+    return finish(st, &e, error);
+}
+
+void tamis_model_free(tamis_model *m)
+{
+    if (!m) return;
+    embedder_free(m->embedder);
+    pool_free(m->pool);
+    model_free(m->model);
+    free(m);
+}
+
+size_t tamis_model_dimension(const tamis_model *m)
+{
+    return model_dim(m->model);
+}
+
+size_t tamis_model_max_tokens(const tamis_model *m)
+{
+    return model_max_tokens(m->model);
+}
+
+size_t tamis_tokenize(const tamis_model *m, tamis_text text, int32_t *ids)
+{
+    return tokenizer_ids(model_tokenizer(m->model), (str){text.bytes, text.length}, ids,
+                         model_max_tokens(m->model));
+}
+
+tamis_status tamis_embed(tamis_model *m, const tamis_text *texts, size_t n, float *out,
+                         const volatile sig_atomic_t *stop, tamis_error *error)
+{
+    err e = {0};
+    embed_options o = {.stop = stop};
+    str *views = malloc((n + 1) * sizeof *views);
+    status st = views ? ST_OK : err_nomem(&e, "embedding");
+    for (size_t i = 0; views && i < n; i++) views[i] = (str){texts[i].bytes, texts[i].length};
+    if (st == ST_OK && !m->embedder)
+        st = embedder_new(m->model, m->isa, m->pool, &m->embedder, &e);
+    if (st == ST_OK) st = embed_texts(m->embedder, views, n, out, &o, &e);
+    free(views);
+    return finish(st, &e, error);
+}
+
+tamis_status tamis_text_of_json(const char *line, size_t n, char **text, size_t *length,
+                                tamis_error *error)
+{
+    err e = {0};
+    js *root = NULL;
+    buf scratch = {0}, b = {0};
+    *text = NULL;
+    status st = js_parse(js_mend((str){line, n}, &scratch), &root, &e);
+    const js *value = js_get(root, "text");
+    if (st == ST_OK && js_type(value) != JS_STRING)
+        st = err_set(&e, ST_FAILED, "not an object with a \"text\" that is a string");
+    if (st == ST_OK) {
+        buf_str(&b, js_string(value));
+        *length = b.n;
+        st = hand_out(&b, text, &e);
+    }
+    js_free(root);
+    buf_release(&scratch);
+    return finish(st, &e, error);
+}
