@@ -1,0 +1,289 @@
+/* test_base.c - the ground: instants, durations, numbers as Python prints them, UTF-8,
+ * SHA-256, interning, threads, files that are replaced whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/intern.h"
+#include "base/number.h"
+#include "base/pool.h"
+#include "base/time.h"
+#include "base/utf8.h"
+
+static void test_instants(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t s;
+        int32_t ns;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0, 0},
+        {"1970-01-01T00:00:00", 0, 0},
+        {"1970-01-01", 0, 0},
+        {"1970-01-01T01:00:00+01:00", 0, 0},
+        {"1969-12-31T18:30:00-0530", 0, 0},
+        {"1969-12-31T23:59:59.999999999Z", -1, 999999999},
+        {"2023-10-05T14:22:10.000Z", 1696515730, 0},
+        {"2023-10-05t14:22:10.5z", 1696515730, 500000000},
+        {"2024-02-29T00:00:00Z", 1709164800, 0},
+        {"2016-12-31T23:59:60Z", 1483228800, 0},
+        {"9999-12-31T23:59:59Z", 253402300799, 0},
+        {"0000-01-01T00:00:00Z", -62167219200, 0},
+    };
+    static const char *const bad[] = {
+        "", "Z", "yesterday", "2023-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "2023-01-32",
+        "2023-01-01T24:00:00Z", "2023-01-01T00:60:00Z", "2023-01-01T00:00:61Z",
+        "2023-01-01T00:00:00.1234567890Z", "2023-01-01T00:00:00Zjunk", "2023-1-1T00:00:00Z",
+        "2023-01-01T00:00:00+1", "2023-01-01T00:00:00+25:00", "1900-02-29", "12345-01-01",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        instant t;
+        assert_true(instant_parse(str_from(good[i].text), &t));
+        assert_int_equal(t.s, good[i].s);
+        assert_int_equal(t.ns, good[i].ns);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        instant t;
+        if (instant_parse(str_from(bad[i]), &t)) fail_msg("taken for an instant: %s", bad[i]);
+    }
+}
+
+static void test_instants_move_and_print(void **state)
+{
+    (void)state;
+    char text[INSTANT_TEXT];
+    instant t = {1696515730, 999999999};
+    instant_format(t, text);
+    assert_string_equal(text, "2023-10-05T14:22:10.999Z"); /* cut, not rounded */
+    instant_format(instant_add((instant){0, 0}, -1e-9), text);
+    assert_string_equal(text, "1969-12-31T23:59:59.999Z");
+    assert_int_equal(instant_cmp(instant_add(INSTANT_MIN, -5), INSTANT_MIN), 0);
+    assert_int_equal(instant_cmp(instant_add(INSTANT_MAX, 5), INSTANT_MAX), 0);
+    instant moved = instant_add((instant){10, 500000000}, 0.75);
+    assert_int_equal(moved.s, 11);
+    assert_int_equal(moved.ns, 250000000);
+    /* Every day of eight centuries goes out and comes back. */
+    for (int64_t day = -150000; day < 150000; day += 7) {
+        instant again, at = {day * 86400 + 3661, 0};
+        instant_format(at, text);
+        assert_true(instant_parse(str_from(text), &again));
+        assert_int_equal(again.s, at.s);
+    }
+}
+
+static void test_durations(void **state)
+{
+    (void)state;
+    double s;
+    assert_true(duration_parse(STR("500ms"), &s) && s == 0.5);
+    assert_true(duration_parse(STR("0.5s"), &s) && s == 0.5);
+    assert_true(duration_parse(STR("5m"), &s) && s == 300);
+    assert_true(duration_parse(STR("7d"), &s) && s == 604800);
+    assert_true(duration_parse(STR("0"), &s) && s == 0);
+    assert_false(duration_parse(STR("5"), &s));
+    assert_false(duration_parse(STR("-5s"), &s));
+    assert_false(duration_parse(STR(""), &s));
+    assert_false(duration_parse(STR("s"), &s));
+    assert_false(duration_parse(STR("5 s"), &s));
+    assert_false(duration_parse(STR("1e3s"), &s));
+}
+
+static void test_numbers_print_as_in_python(void **state)
+{
+    (void)state;
+    /* token, what print(json.loads(token)) gives */
+    static const char *const cases[][2] = {
+        {"5", "5"}, {"4.5", "4.5"}, {"1e1", "10.0"}, {"5.0", "5.0"}, {"-0", "0"},
+        {"-0.0", "-0.0"}, {"1e16", "1e+16"}, {"123456789012345680.0", "1.2345678901234568e+17"},
+        {"1e15", "1000000000000000.0"}, {"0.0001", "0.0001"}, {"0.00001", "1e-05"},
+        {"0.1", "0.1"}, {"1.10", "1.1"}, {"12345678901234567890123", "12345678901234567890123"},
+        {"1E400", ""}, {"2.5e-3", "0.0025"}, {"5e-324", "5e-324"},
+        {"1.7976931348623157e308", "1.7976931348623157e+308"}, {"100", "100"}, {"3.14e2", "314.0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf b = {0};
+        number_write_python(&b, str_from(cases[i][0]));
+        assert_string_equal(buf_cstr(&b), cases[i][1]);
+        buf_release(&b);
+    }
+    double v;
+    assert_false(number_parse(STR("nan"), &v));
+    assert_false(number_parse(STR("0x10"), &v));
+    assert_false(number_parse(STR(" 5"), &v));
+    assert_false(number_parse(STR("5."), &v));
+    assert_false(number_parse(STR(""), &v));
+}
+
+static void test_utf8(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c <= 0x10FFFF; c++) {
+        if (c >= 0xD800 && c <= 0xDFFF) continue;
+        char bytes[4];
+        size_t at = 0;
+        str s = {bytes, utf8_put(bytes, c)};
+        if (utf8_next(s, &at) != c || at != s.n) fail_msg("U+%04X does not come back", c);
+    }
+    /* What Python's bytes.decode("utf-8", "replace") makes of them. */
+    static const char *const cases[][2] = {
+        {"a\xFF" "b", "a\xEF\xBF\xBD" "b"},
+        {"\xE2\x82", "\xEF\xBF\xBD"},
+        {"\xE2\x82(", "\xEF\xBF\xBD("},
+        {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+        {"\xC0\xAF", "\xEF\xBF\xBD\xEF\xBF\xBD"},
+        {"\xF0\x9F\x98", "\xEF\xBF\xBD"},
+        {"\xF5\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf b = {0};
+        utf8_repair(&b, str_from(cases[i][0]));
+        assert_string_equal(buf_cstr(&b), cases[i][1]);
+        assert_false(utf8_valid(str_from(cases[i][0])));
+        buf_release(&b);
+    }
+}
+
+static void test_strip(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"  a b \t\r\n", "a b"},
+        {"\xC2\xA0\xE3\x80\x80x\xE2\x80\x83", "x"},
+        {"\x1C\x1D\x1E\x1Fx\xC2\x85", "x"},
+        {"\xE2\x80\x8Bx", "\xE2\x80\x8Bx"}, /* ZWSP is no space to Python */
+        {" \n ", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_true(str_eq(utf8_strip(str_from(cases[i][0])), str_from(cases[i][1])));
+}
+
+static void test_sha256(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char digest[SHA256_SIZE];
+        char hex[SHA256_HEX];
+        sha256_of(str_from(cases[i][0]), digest);
+        sha256_hex(digest, hex);
+        assert_string_equal(hex, cases[i][1]);
+    }
+    sha256 s; /* a million 'a', in pieces of uneven length */
+    unsigned char digest[SHA256_SIZE];
+    char hex[SHA256_HEX], piece[997];
+    memset(piece, 'a', sizeof piece);
+    sha256_init(&s);
+    for (size_t left = 1000000; left;) {
+        size_t n = left < sizeof piece ? left : sizeof piece;
+        sha256_add(&s, piece, n);
+        left -= n;
+    }
+    sha256_end(&s, digest);
+    sha256_hex(digest, hex);
+    assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+static void test_intern(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    arena a = {0};
+    intern t = {0};
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < N; i++) {
+            char text[16];
+            int n = snprintf(text, sizeof text, "%d", i);
+            str s = arena_str(&a, (str){text, (size_t)n});
+            assert_int_equal(intern_add(&t, s), i);
+        }
+    assert_int_equal(t.n, N);
+    assert_int_equal(intern_find(&t, STR("123")), 123);
+    assert_int_equal(intern_find(&t, STR("absent")), INTERN_NONE);
+    intern_release(&t);
+    arena_release(&a);
+}
+
+static void add_one(void *ctx, size_t item, int worker)
+{
+    (void)worker;
+    ((unsigned char *)ctx)[item]++;
+}
+
+static void test_pool_does_each_item_once(void **state)
+{
+    (void)state;
+    enum { N = 10000 };
+    static unsigned char done[N];
+    for (int threads = 1; threads <= 7; threads += 3) {
+        pool *p;
+        err e = {0};
+        assert_int_equal(pool_new(threads, &p, &e), ST_OK);
+        assert_int_equal(pool_size(p), threads);
+        memset(done, 0, sizeof done);
+        for (int run = 0; run < 50; run++) pool_run(p, N - run, add_one, done);
+        pool_run(p, 0, add_one, done);
+        pool_free(p);
+        for (int i = 0; i < N - 50; i++) assert_int_equal(done[i], 50);
+    }
+}
+
+static void test_file_is_replaced_whole(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/tamis-test-XXXXXX", path[64], hex[SHA256_HEX];
+    err e = {0};
+    buf b = {0};
+    file_out f;
+    struct stat s;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/out", dir);
+    assert_int_equal(file_begin(&f, path, &e), ST_OK);
+    assert_int_equal(file_write(&f, STR("first"), &e), ST_OK);
+    assert_int_not_equal(access(path, F_OK), 0); /* not before it is whole */
+    assert_int_equal(file_commit(&f, hex, &e), ST_OK);
+    assert_int_equal(stat(path, &s), 0);
+    assert_int_equal(s.st_mode & 0777, 0600);
+    assert_int_equal(file_begin(&f, path, &e), ST_OK);
+    assert_int_equal(file_write(&f, STR("second, given up"), &e), ST_OK);
+    file_abort(&f);
+    assert_int_equal(file_read(path, 100, &b, &e), ST_OK);
+    assert_string_equal(buf_cstr(&b), "first");
+    assert_int_equal(file_read(path, 3, &b, &e), ST_FAILED); /* the limit */
+    buf_release(&b);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0); /* no temporary file is left */
+    assert_int_equal(file_begin(&f, path, &e), ST_FAILED);
+    assert_non_null(strstr(e.msg, path));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_instants),
+        cmocka_unit_test(test_instants_move_and_print),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_numbers_print_as_in_python),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_strip),
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_intern),
+        cmocka_unit_test(test_pool_does_each_item_once),
+        cmocka_unit_test(test_file_is_replaced_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
