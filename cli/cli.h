@@ -43,7 +43,7 @@ int cli_flush(void);
 
 /* --- commands: each returns the exit status ------------------------------------------------ */
 
-int cmd_job(cli *c); /* run, sync, curate, export, import */
+int cmd_job(cli *c);  /* run, sync, curate, export, import */
 int cmd_view(cli *c); /* status, explain */
 int cmd_init(cli *c);
 int cmd_model(cli *c);

@@ -18,12 +18,14 @@ int cmd_job(cli *c)
     tamis_error e = {0};
     tamis_format format = c->json ? TAMIS_JSON : TAMIS_TEXT;
     char *out = NULL;
-    tamis_status st = strcmp(c->command, "import") == 0
-                          ? tamis_import(c->t, (const char *const *)c->args, (size_t)c->n_args,
-                                         format, &out, &e)
-                          : tamis_run(c->t, parts_of(c), format, &out, &e);
+    tamis_status st =
+        strcmp(c->command, "import") == 0
+            ? tamis_import(c->t, (const char *const *)c->args, (size_t)c->n_args, format, &out, &e)
+            : tamis_run(c->t, parts_of(c), format, &out, &e);
     int printed = 0;
-    if (out && (c->json || !c->quiet)) printed = cli_print(out, c->json ? stdout : stderr);
-    else free(out);
+    if (out && (c->json || !c->quiet))
+        printed = cli_print(out, c->json ? stdout : stderr);
+    else
+        free(out);
     return st ? cli_error(&e) : printed;
 }

@@ -54,7 +54,8 @@ static int reader_fill(reader *r)
         int rc = reader_take(r, length);
         if (rc) return rc;
     }
-    if (ferror(stdin)) return cli_fail(TAMIS_FAILED, "cannot read standard input: %s", strerror(errno));
+    if (ferror(stdin))
+        return cli_fail(TAMIS_FAILED, "cannot read standard input: %s", strerror(errno));
     return 0;
 }
 
@@ -118,7 +119,8 @@ static int embed_batch(const cli *c, tamis_model *m, const reader *r)
     float *out = calloc(r->n, dim * sizeof *out);
     if (!out) return cli_fail(TAMIS_FAILED, "out of memory for %zu vectors", r->n);
     tamis_status st = tamis_embed(m, r->texts, r->n, out, &cli_stop, &e);
-    if (st == TAMIS_OK && strcmp(c->format, "f32") == 0) fwrite(out, dim * sizeof *out, r->n, stdout);
+    if (st == TAMIS_OK && strcmp(c->format, "f32") == 0)
+        fwrite(out, dim * sizeof *out, r->n, stdout);
     else
         for (size_t i = 0; st == TAMIS_OK && i < r->n; i++) print_vector(out + i * dim, dim);
     free(out);
@@ -143,9 +145,12 @@ int cmd_model(cli *c)
     tamis_error e = {0};
     char *dir = NULL;
     tamis_status st;
-    if (strcmp(c->args[0], "path") == 0) st = tamis_model_path(c->t, &dir, &e);
-    else if (strcmp(c->args[0], "fetch") == 0) st = tamis_model_fetch(c->t, &dir, &e);
-    else return cli_fail(EXIT_USAGE, "model %s: it is `model fetch` or `model path`", c->args[0]);
+    if (strcmp(c->args[0], "path") == 0)
+        st = tamis_model_path(c->t, &dir, &e);
+    else if (strcmp(c->args[0], "fetch") == 0)
+        st = tamis_model_fetch(c->t, &dir, &e);
+    else
+        return cli_fail(EXIT_USAGE, "model %s: it is `model fetch` or `model path`", c->args[0]);
     if (st) return cli_error(&e);
     printf("%s\n", dir);
     free(dir);

@@ -44,7 +44,9 @@ int cmd_init(cli *c)
     int rc = write_new(path, text);
     free(text);
     if (!rc && !c->quiet)
-        fprintf(stderr, "%s written: fill in [source], put the client secret into "
-                "TAMIS_CLIENT_SECRET, then: tamis run\n", path);
+        fprintf(stderr,
+                "%s written: fill in [source], put the client secret into "
+                "TAMIS_CLIENT_SECRET, then: tamis run\n",
+                path);
     return rc;
 }

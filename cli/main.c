@@ -104,8 +104,10 @@ static int dispatch(cli *c)
         return cli_fail(EXIT_USAGE, "unknown command \"%s\"; the nearest is \"%s\" (tamis help)",
                         name, command_nearest(name));
     if (c->help || asks_help) {
-        if (cmd) help_one(cmd, stdout);
-        else help_all(stdout);
+        if (cmd)
+            help_one(cmd, stdout);
+        else
+            help_all(stdout);
         return cli_flush();
     }
     if (!cmd) {

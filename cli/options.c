@@ -5,8 +5,18 @@
 #include "cli.h"
 
 typedef enum {
-    OPT_CONFIG, OPT_SET, OPT_JSON, OPT_QUIET, OPT_VERBOSE, OPT_NO_PROGRESS, OPT_THREADS, OPT_HELP,
-    OPT_VERSION, OPT_JSONL, OPT_FORMAT, OPT_REEMBED
+    OPT_CONFIG,
+    OPT_SET,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_VERBOSE,
+    OPT_NO_PROGRESS,
+    OPT_THREADS,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_JSONL,
+    OPT_FORMAT,
+    OPT_REEMBED
 } option_id;
 
 static const struct option {
@@ -87,18 +97,41 @@ static int set_threads(cli *c, const char *value)
 static int apply(cli *c, option_id id, char *value)
 {
     switch (id) {
-    case OPT_CONFIG: c->config = value; break;
-    case OPT_SET: c->settings[c->n_settings++] = value; break;
-    case OPT_JSON: c->json = true; break;
-    case OPT_QUIET: c->quiet = true; break;
-    case OPT_VERBOSE: c->verbose = true; break;
-    case OPT_NO_PROGRESS: c->no_progress = true; break;
-    case OPT_THREADS: return set_threads(c, value);
-    case OPT_HELP: c->help = true; break;
-    case OPT_VERSION: c->version = true; break;
-    case OPT_JSONL: c->jsonl = true; break;
-    case OPT_FORMAT: c->format = value; break;
-    case OPT_REEMBED: c->reembed = true; break;
+    case OPT_CONFIG:
+        c->config = value;
+        break;
+    case OPT_SET:
+        c->settings[c->n_settings++] = value;
+        break;
+    case OPT_JSON:
+        c->json = true;
+        break;
+    case OPT_QUIET:
+        c->quiet = true;
+        break;
+    case OPT_VERBOSE:
+        c->verbose = true;
+        break;
+    case OPT_NO_PROGRESS:
+        c->no_progress = true;
+        break;
+    case OPT_THREADS:
+        return set_threads(c, value);
+    case OPT_HELP:
+        c->help = true;
+        break;
+    case OPT_VERSION:
+        c->version = true;
+        break;
+    case OPT_JSONL:
+        c->jsonl = true;
+        break;
+    case OPT_FORMAT:
+        c->format = value;
+        break;
+    case OPT_REEMBED:
+        c->reembed = true;
+        break;
     }
     return 0;
 }
@@ -134,19 +167,21 @@ int cli_parse(int argc, char **argv, cli *c)
             continue;
         }
         if (ended || arg[0] != '-' || !arg[1]) {
-            if (c->command) c->args[c->n_args++] = arg;
-            else c->command = arg;
+            if (c->command)
+                c->args[c->n_args++] = arg;
+            else
+                c->command = arg;
             continue;
         }
         size_t n = strcspn(arg, "=");
         const struct option *o = find_option(arg, n);
         if (!o) return unknown_option(arg);
-        char *value = arg[n] ? arg + n + 1 : NULL;
-        if (value && !o->takes_value)
-            return cli_fail(EXIT_USAGE, "%s takes no value", o->name);
-        if (!value && o->takes_value && i + 1 == argc)
-            return cli_fail(EXIT_USAGE, "%s needs a value", o->name);
-        if (!value && o->takes_value) value = argv[++i];
+        char *value = arg[n] ? arg + n + 1 : "";
+        if (arg[n] && !o->takes_value) return cli_fail(EXIT_USAGE, "%s takes no value", o->name);
+        if (!arg[n] && o->takes_value) {
+            if (i + 1 == argc) return cli_fail(EXIT_USAGE, "%s needs a value", o->name);
+            value = argv[++i];
+        }
         int rc = apply(c, o->id, value);
         if (rc) return rc;
     }

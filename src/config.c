@@ -135,7 +135,7 @@ static status unknown_key(str section, str name, err *e)
         return err_set(e, ST_USAGE,
                        "source.client_secret does not exist: put the secret into the environment "
                        "variable that client_secret_env names, or into client_secret_file");
-    const key *near = NULL;
+    const key *near = keys;
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < N_KEYS; i++) {
         /* A key of another section wins only where it is clearly nearer. */
@@ -196,7 +196,8 @@ static status set_value(config *c, const key *k, str value, err *e)
     switch (k->type) {
     case KEY_TEXT:
     case KEY_CHOICE:
-    case KEY_INSTANT: return set_text(c, k, value, e);
+    case KEY_INSTANT:
+        return set_text(c, k, value, e);
     case KEY_DURATION:
         if (!duration_parse(value, &v))
             return misfit(k, value, "it must be a time span such as 500ms, 0.5s, 30s, 5m or 7d", e);
@@ -275,7 +276,8 @@ status config_load(config *c, const char *path, err *e)
     if (st == ST_OK) {
         struct reading r = {.c = c};
         int line = ini_parse_string(z, take_pair, &r);
-        if (r.failed) st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line, r.first.msg);
+        if (r.failed)
+            st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line, r.first.msg);
         else if (line)
             st = err_set(e, ST_USAGE, "%s, line %d: neither [section] nor key = value", path, line);
     } else {
@@ -310,6 +312,7 @@ void config_describe_curation(const config *c, buf *out)
         const char *value = (const char *)c + k->at;
         if (k->type == KEY_NUMBER)
             buf_fmt(out, "%s.%s=%.17g\n", k->section, k->name, *(const double *)value);
-        else buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
+        else
+            buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
     }
 }

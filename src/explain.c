@@ -87,8 +87,10 @@ static const char *rule_of(const explaining *x, size_t i)
 static void member(buf *b, const char *name, str text)
 {
     buf_fmt(b, "\"%s\": ", name);
-    if (text.n) js_write_string(b, text);
-    else buf_z(b, "null");
+    if (text.n)
+        js_write_string(b, text);
+    else
+        buf_z(b, "null");
 }
 
 static void write_json(const explaining *x, const interaction *i)
@@ -103,8 +105,10 @@ static void write_json(const explaining *x, const interaction *i)
     buf_z(b, ", \"rating\": ");
     buf_str(b, i->rating.n ? i->rating : STR("null"));
     buf_fmt(b, ", \"verdict\": ");
-    if (x->rules[x->n_turns]) buf_fmt(b, "\"%s\"", x->rules[x->n_turns]);
-    else buf_z(b, "null");
+    if (x->rules[x->n_turns])
+        buf_fmt(b, "\"%s\"", x->rules[x->n_turns]);
+    else
+        buf_z(b, "null");
     buf_z(b, ", \"turns\": [");
     for (size_t k = 0; k < x->n_turns; k++) {
         buf_fmt(b, "%s{\"turn\": %zu, ", k ? ", " : "", k);
@@ -159,8 +163,10 @@ static status explain(store *s, const interaction *i, turn *turns, size_t n, boo
     if (st == ST_OK) st = store_verdicts_of(s, i->id, take_verdict, &x, e);
     if (st == ST_OK) st = add_duplicates(&x, i->id, e);
     if (st == ST_OK) {
-        if (json) write_json(&x, i);
-        else write_text(&x, i);
+        if (json)
+            write_json(&x, i);
+        else
+            write_text(&x, i);
         if (!buf_ok(out)) st = err_nomem(e, "explaining");
     }
     for (size_t k = 0; x.details && k < n; k++) buf_release(&x.details[k]);

@@ -58,11 +58,16 @@ status model_files_path(const char *configured, buf *out, err *e)
 {
     const char *kept = getenv("TAMIS_MODEL_DIR"), *cache = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
-    if (*configured) buf_z(out, configured);
-    else if (kept && *kept && is_file(kept, "model.safetensors")) buf_z(out, kept);
-    else if (kept && *kept) buf_fmt(out, "%s/" MODEL_NAME, kept);
-    else if (cache && *cache == '/') buf_fmt(out, "%s/tamis/" MODEL_NAME, cache);
-    else if (home && *home) buf_fmt(out, "%s/.cache/tamis/" MODEL_NAME, home);
+    if (*configured)
+        buf_z(out, configured);
+    else if (kept && *kept && is_file(kept, "model.safetensors"))
+        buf_z(out, kept);
+    else if (kept && *kept)
+        buf_fmt(out, "%s/" MODEL_NAME, kept);
+    else if (cache && *cache == '/')
+        buf_fmt(out, "%s/tamis/" MODEL_NAME, cache);
+    else if (home && *home)
+        buf_fmt(out, "%s/.cache/tamis/" MODEL_NAME, home);
     else
         return err_set(e, ST_USAGE, "no place for the model: set TAMIS_MODEL_DIR, or embed.model");
     return buf_ok(out) ? ST_OK : err_nomem(e, "looking for the model");
@@ -128,8 +133,10 @@ status model_files_fetch(const char *dir, const logger *log, err *e)
         return ST_OK;
     }
     const char *slash = strrchr(dir, '/');
-    if (slash && slash > dir) buf_add(&work, dir, (size_t)(slash - dir));
-    else buf_z(&work, slash ? "/" : ".");
+    if (slash && slash > dir)
+        buf_add(&work, dir, (size_t)(slash - dir));
+    else
+        buf_z(&work, slash ? "/" : ".");
     const char *parent = buf_cstr(&work);
     status st = parent ? file_mkdirs(parent, e) : err_nomem(e, "fetching the model");
     buf_z(&work, "/.fetch-XXXXXX");

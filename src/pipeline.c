@@ -1,6 +1,6 @@
 /* pipeline.c - the one file that names all the stages, in order.
  *
- *   store ──► curate ──► embed ──► dedup ──► store (verdicts) ──► export
+ *   store  ->  curate  ->  embed  ->  dedup  ->  store (verdicts)  ->  export
  *
  * The data set is a function of the interactions in the store and the configuration: every
  * curation starts from all raw records.  What is costly is cached in the store under what it
@@ -67,7 +67,8 @@ static status drop(loading *l, str id, rule why, err *e)
 {
     dataset *d = l->d;
     str copy = arena_str(&d->texts, id);
-    if (!copy.p || !grow((void **)&d->dropped, &d->cap_dropped, d->n_dropped, 1, sizeof *d->dropped))
+    if (!copy.p ||
+        !grow((void **)&d->dropped, &d->cap_dropped, d->n_dropped, 1, sizeof *d->dropped))
         return err_nomem(e, "curating");
     d->dropped[d->n_dropped++] = (dropped_interaction){copy, why};
     return ST_OK;
@@ -246,11 +247,12 @@ static status set_pair(store *s, const char *ka, str a, const char *kb, str b, e
 static status other_model(const job *j, str stored, const char *fingerprint, err *e)
 {
     if (!j->reembed)
-        return err_set(e, ST_USAGE,
-                       "%s holds vectors of another model (%.12s...) than the one in %s (%.12s...): "
-                       "point embed.model at that one, or run `tamis curate --reembed` to embed "
-                       "all texts again", j->config->store.url, stored.p, j->model_dir,
-                       fingerprint);
+        return err_set(
+            e, ST_USAGE,
+            "%s holds vectors of another model (%.12s...) than the one in %s (%.12s...): "
+            "point embed.model at that one, or run `tamis curate --reembed` to embed "
+            "all texts again",
+            j->config->store.url, stored.p, j->model_dir, fingerprint);
     status st = store_begin(j->store, e);
     if (st == ST_OK) st = store_drop_vectors(j->store, e);
     if (st == ST_OK) st = store_commit(j->store, e);
@@ -297,7 +299,7 @@ static status gather_units(const job *j, const dataset *d, size_t dim, units *u,
         u->of[i] = intern_add(&u->texts, d->turns[i].user_utterance);
         if (u->of[i] == INTERN_NONE) return err_nomem(e, "embedding");
     }
-    u->place = malloc((u->texts.n + 1) * sizeof *u->place);
+    u->place = calloc((size_t)u->texts.n + 1, sizeof *u->place);
     u->vectors = reallocarray(NULL, (size_t)u->texts.n + 1, dim * sizeof *u->vectors);
     if (!u->place || !u->vectors) return err_nomem(e, "embedding");
     for (uint32_t k = 0; k < u->texts.n; k++) {
@@ -353,19 +355,26 @@ static status embed_missing(const job *j, const model *m, pool *p, isa set, unit
 
 /* --- dedup ------------------------------------------------------------------------------------ */
 
-static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa set, err *e)
+/* *out: [n_turns] the number of each turn's bot, to be freed. */
+static status group_by_bot(const dataset *d, uint32_t **out, err *e)
 {
     intern bots = {0};
+    uint32_t *group = calloc(d->n_turns + 1, sizeof *group);
+    bool ok = group != NULL;
+    for (size_t i = 0; ok && i < d->n_turns; i++) {
+        group[i] = intern_add(&bots, d->turns[i].of->bot_id);
+        ok = group[i] != INTERN_NONE;
+    }
+    intern_release(&bots);
+    *out = group;
+    return ok ? ST_OK : err_nomem(e, "deduplicating");
+}
+
+static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa set, err *e)
+{
     uint32_t *group = NULL;
     status st = ST_OK;
-    if (strcmp(j->config->dedup.domain, "bot") == 0) {
-        group = malloc((d->n_turns + 1) * sizeof *group);
-        if (!group) st = err_nomem(e, "deduplicating");
-        for (size_t i = 0; st == ST_OK && i < d->n_turns; i++) {
-            group[i] = intern_add(&bots, d->turns[i].of->bot_id);
-            if (group[i] == INTERN_NONE) st = err_nomem(e, "deduplicating");
-        }
-    }
+    if (strcmp(j->config->dedup.domain, "bot") == 0) st = group_by_bot(d, &group, e);
     greedy_input in = {.vectors = u->vectors,
                        .n_vectors = u->texts.n,
                        .dim = u->dim,
@@ -376,7 +385,6 @@ static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa
     greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
     if (st == ST_OK) st = greedy_run(&in, &o, d->verdicts, e);
     free(group);
-    intern_release(&bots);
     return st;
 }
 
@@ -472,13 +480,15 @@ static status recall_verdicts(const job *j, dataset *d, str key, bool *current, 
     *current = st == ST_OK && *current && str_eq(buf_view(&stored), key);
     buf_release(&stored);
     if (!*current) return st;
-    r.first_row = malloc((d->n_turns + 1) * sizeof *r.first_row);
+    r.first_row = calloc(d->n_turns + 1, sizeof *r.first_row);
     if (!r.first_row) st = err_nomem(e, "curating");
     for (size_t i = 0; st == ST_OK && i < d->n_turns; i++) {
         if (i && d->turns[i].of == d->turns[i - 1].of) continue;
         uint32_t k = intern_add(&r.ids, d->turns[i].of->id);
-        if (k == INTERN_NONE) st = err_nomem(e, "curating");
-        else r.first_row[k] = (uint32_t)i;
+        if (k == INTERN_NONE)
+            st = err_nomem(e, "curating");
+        else
+            r.first_row[k] = (uint32_t)i;
     }
     if (st == ST_OK) st = store_each_verdict(j->store, recall_verdict, &r, e);
     *current = r.fits && r.n == d->n_turns;
@@ -572,9 +582,8 @@ static status export_one(const job *j, out_file which, const char *path, const d
         return ST_OK;
     }
     export_result *out = &s->files[which].result;
-    status st = which == OUT_REMOVED
-                    ? export_removed(path, &rows, d->dropped, d->n_dropped, out, e)
-                    : export_file(formats[which], path, &rows, out, e);
+    status st = which == OUT_REMOVED ? export_removed(path, &rows, d->dropped, d->n_dropped, out, e)
+                                     : export_file(formats[which], path, &rows, out, e);
     if (st == ST_OK) s->files[which].path = path;
     return st;
 }

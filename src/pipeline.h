@@ -19,7 +19,7 @@ typedef struct job {
 /* The curated data set, in final order. */
 typedef struct dataset {
     arena texts;
-    turn *turns; /* [n_turns] */
+    turn *turns;       /* [n_turns] */
     verdict *verdicts; /* [n_turns]; NULL before the verdict */
     size_t n_turns, cap_turns;
     dropped_interaction *dropped; /* [n_dropped] */

@@ -52,8 +52,8 @@ static status read_messages(const js *list, arena *a, interaction *out, err *e)
         const js *node = js_at(list, i), *text = js_get(node, "text");
         js_kind kind = js_type(text);
         if (js_string(text).n > TEXT_LIMIT)
-            return err_set(e, ST_FAILED, "message %zu of interaction %.*s is longer than %d bytes", i,
-                           STR_FMT(out->id), TEXT_LIMIT);
+            return err_set(e, ST_FAILED, "message %zu of interaction %.*s is longer than %d bytes",
+                           i, STR_FMT(out->id), TEXT_LIMIT);
         message *m = &out->messages[out->n_messages++];
         m->is_text = kind == JS_STRING || kind == JS_NULL || kind == JS_NONE;
         if (!copy_string(js_get(node, "from"), a, &m->from) || !copy_string(text, a, &m->text))
@@ -90,12 +90,12 @@ static status read_object(const js *root, str text, arena *a, interaction *out, 
 status record_parse(str raw, arena *a, interaction *out, err *e)
 {
     *out = (interaction){0};
-    if (raw.n > RECORD_LIMIT)
-        return err_set(e, ST_FAILED, "longer than %d bytes", RECORD_LIMIT);
+    if (raw.n > RECORD_LIMIT) return err_set(e, ST_FAILED, "longer than %d bytes", RECORD_LIMIT);
     buf scratch = {0};
     js *root = NULL;
     str text = js_mend(raw, &scratch);
-    status st = buf_ok(&scratch) ? js_parse(text, &root, e) : err_nomem(e, "reading an interaction");
+    status st =
+        buf_ok(&scratch) ? js_parse(text, &root, e) : err_nomem(e, "reading an interaction");
     if (st == ST_OK) st = read_object(root, text, a, out, e);
     js_free(root);
     buf_release(&scratch);

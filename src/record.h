@@ -44,9 +44,9 @@ int interaction_cmp(const interaction *a, const interaction *b);
 /* A question and its answer. */
 typedef struct turn {
     const interaction *of;
-    uint32_t number; /* which pair of its interaction, from 0 */
-    double rating;   /* after filter.rating_map */
-    str rating_text; /* as the CSV shows it */
+    uint32_t number;                  /* which pair of its interaction, from 0 */
+    double rating;                    /* after filter.rating_map */
+    str rating_text;                  /* as the CSV shows it */
     str user_utterance, bot_response; /* stripped, not empty */
 } turn;
 

@@ -41,8 +41,8 @@ static status list_slice(void *ctx, str source, const slice *sl, err *e)
         write_instant(l, sl->lo, INSTANT_MIN);
         buf_z(l->out, ", \"until\": ");
         write_instant(l, sl->hi, INSTANT_MIN);
-        buf_fmt(l->out, ", \"state\": \"%s\", \"seen\": %" PRIu64 ", \"total\": %" PRId64 "}", state,
-                sl->seen, sl->total_last);
+        buf_fmt(l->out, ", \"state\": \"%s\", \"seen\": %" PRIu64 ", \"total\": %" PRId64 "}",
+                state, sl->seen, sl->total_last);
     } else {
         buf_fmt(l->out, "slice    %s: %.*s after ", state, STR_FMT(source));
         write_instant(l, sl->lo, INSTANT_MIN);

@@ -156,8 +156,10 @@ static status read_slice(reading *r, err *e)
         }
     }
     if (next == SLICE_FINISHED) return ST_OK;
-    return err_set(e, ST_INCOMPLETE, "the server's pages do not agree with its count: %s; what "
-                   "arrived is kept, run again to go on", why);
+    return err_set(e, ST_INCOMPLETE,
+                   "the server's pages do not agree with its count: %s; what "
+                   "arrived is kept, run again to go on",
+                   why);
 }
 
 /* Takes up the oldest unfinished slice, or plans the one up to now. */
@@ -178,8 +180,7 @@ static status next_slice(reading *r, err *e)
         if (st) return st;
         /* A start moved back beyond what was ever read: from there again. */
         if (found && instant_cmp(lo, lowest) < 0) newest = INSTANT_MIN;
-        r->slice = slice_plan(newest, lo, r->o->lookback, settled(r, clock_now()),
-                              r->o->page_size);
+        r->slice = slice_plan(newest, lo, r->o->lookback, settled(r, clock_now()), r->o->page_size);
     }
     st = store_begin(s, e);
     if (st == ST_OK && r->slice.id) st = store_forget_seen(s, r->slice.id, e);

@@ -19,8 +19,8 @@ typedef struct sync_options {
 
 /* Reads the unfinished slice if there is one, then the one up to now.  Each page and the
  * slice's progress are one transaction.  ST_INCOMPLETE: what arrived is kept. */
-status sync_run(store *st, source *src, const sync_options *o, sync_counts *counts, err *e)
-    MUST_USE;
+status sync_run(store *st, source *src, const sync_options *o, sync_counts *counts,
+                err *e) MUST_USE;
 
 /* Keeps every record of a file (source/file.h), in one transaction: a file that turns out
  * damaged leaves the store as it was.  ST_INCOMPLETE: stopped; what arrived is kept. */

@@ -76,8 +76,10 @@ tamis_status tamis_new(tamis **out, tamis_error *error)
     if (!t) return finish(err_nomem(&e, "starting"), &e, error);
     t->log = (logger){.say = forward_line, .progress = forward_progress, .ctx = t};
     status st = config_init(&t->config, &e);
-    if (st) tamis_free(t);
-    else *out = t;
+    if (st)
+        tamis_free(t);
+    else
+        *out = t;
     return finish(st, &e, error);
 }
 
@@ -135,7 +137,8 @@ static status read_secret_file(const char *path, buf *out, err *e)
                        strerror(errno));
     if (s.st_mode & 0007)
         return err_set(e, ST_USAGE,
-                       "source.client_secret_file: %s can be read by everybody; chmod 600 it", path);
+                       "source.client_secret_file: %s can be read by everybody; chmod 600 it",
+                       path);
     status st = file_read(path, SECRET_LIMIT, out, e);
     while (out->n && strchr("\r\n", out->p[out->n - 1])) out->n--;
     return st;
@@ -152,8 +155,10 @@ static status read_secret(const config *c, buf *out, err *e)
         if (!value || !*value)
             return err_set(e, ST_USAGE,
                            "no client secret: put it into the environment variable %s, or name a "
-                           "file in source.client_secret_file", *name ? name : "that "
-                           "source.client_secret_env names");
+                           "file in source.client_secret_file",
+                           *name ? name
+                                 : "that "
+                                   "source.client_secret_env names");
         buf_z(out, value);
     }
     if (st == ST_OK && !out->n)
@@ -173,12 +178,15 @@ static status base_url(const config *c, buf *out, err *e)
         return ST_OK;
     }
     if (!*instance)
-        return err_set(e, ST_USAGE, "no source: set source.instance (acme for "
+        return err_set(e, ST_USAGE,
+                       "no source: set source.instance (acme for "
                        "https://acme.cxone.com) or source.base_url");
     if (strspn(instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") !=
         strlen(instance))
-        return err_set(e, ST_USAGE, "source.instance = %s: letters, digits and - only (acme for "
-                       "https://acme.cxone.com)", instance);
+        return err_set(e, ST_USAGE,
+                       "source.instance = %s: letters, digits and - only (acme for "
+                       "https://acme.cxone.com)",
+                       instance);
     buf_fmt(out, "https://%s.cxone.com", instance);
     return ST_OK;
 }
@@ -188,8 +196,10 @@ static status open_source(tamis *t, arena *a, source_options *o, source **out, e
     const config *c = &t->config;
     buf url = {0}, token = {0}, secret = {0};
     if (strcmp(c->source.type, "interactions-v2"))
-        return err_set(e, ST_USAGE, "source.type = %s: this version reads interactions-v2 only; "
-                       "use `tamis import` for files", c->source.type);
+        return err_set(e, ST_USAGE,
+                       "source.type = %s: this version reads interactions-v2 only; "
+                       "use `tamis import` for files",
+                       c->source.type);
     if (strcmp(c->source.auth, "client-credentials"))
         return err_set(e, ST_USAGE, "source.auth = %s: this version knows client-credentials only",
                        c->source.auth);
@@ -197,8 +207,10 @@ static status open_source(tamis *t, arena *a, source_options *o, source **out, e
     if (st == ST_OK && !*c->source.client_id)
         st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
     if (st == ST_OK) st = read_secret(c, &secret, e);
-    if (*c->source.token_url) buf_z(&token, c->source.token_url);
-    else buf_fmt(&token, "%.*s/oauth/token", STR_FMT(buf_view(&url)));
+    if (*c->source.token_url)
+        buf_z(&token, c->source.token_url);
+    else
+        buf_fmt(&token, "%.*s/oauth/token", STR_FMT(buf_view(&url)));
     *o = (source_options){.type = c->source.type,
                           .base_url = arena_str(a, buf_view(&url)).p,
                           .token_url = arena_str(a, buf_view(&token)).p,
@@ -353,8 +365,10 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
     store_close(r->store);
     if (st == ST_OK || st == ST_INCOMPLETE) {
         buf b = {0};
-        if (format == TAMIS_JSON) summary_write_json(&r->s, &b);
-        else summary_write_text(&r->s, &b);
+        if (format == TAMIS_JSON)
+            summary_write_json(&r->s, &b);
+        else
+            summary_write_text(&r->s, &b);
         status written = hand_out(&b, out, &late);
         if (written) return finish(written, &late, error);
     }
@@ -394,8 +408,10 @@ static tamis_status view(tamis *t, const char *id, tamis_format format, char **o
         st = id ? view_explain(s, str_from(id), format == TAMIS_JSON, &b, &e)
                 : view_status(s, url, format == TAMIS_JSON, &b, &e);
     store_close(s);
-    if (st == ST_OK) st = hand_out(&b, out, &e);
-    else buf_release(&b);
+    if (st == ST_OK)
+        st = hand_out(&b, out, &e);
+    else
+        buf_release(&b);
     return finish(st, &e, error);
 }
 
@@ -418,8 +434,10 @@ tamis_status tamis_model_path(tamis *t, char **out, tamis_error *error)
     buf b = {0};
     *out = NULL;
     status st = model_files_path(t->config.embed.model, &b, &e);
-    if (st == ST_OK) st = hand_out(&b, out, &e);
-    else buf_release(&b);
+    if (st == ST_OK)
+        st = hand_out(&b, out, &e);
+    else
+        buf_release(&b);
     return finish(st, &e, error);
 }
 
@@ -453,8 +471,10 @@ tamis_status tamis_model_open(const char *directory, int n_threads, tamis_model 
     status st = isa_choose(&m->isa, &e);
     if (st == ST_OK) st = model_open(directory, &m->model, &e);
     if (st == ST_OK) st = pool_new(n_threads, &m->pool, &e);
-    if (st) tamis_model_free(m);
-    else *out = m;
+    if (st)
+        tamis_model_free(m);
+    else
+        *out = m;
     return finish(st, &e, error);
 }
 
@@ -491,8 +511,7 @@ tamis_status tamis_embed(tamis_model *m, const tamis_text *texts, size_t n, floa
     str *views = malloc((n + 1) * sizeof *views);
     status st = views ? ST_OK : err_nomem(&e, "embedding");
     for (size_t i = 0; views && i < n; i++) views[i] = (str){texts[i].bytes, texts[i].length};
-    if (st == ST_OK && !m->embedder)
-        st = embedder_new(m->model, m->isa, m->pool, &m->embedder, &e);
+    if (st == ST_OK && !m->embedder) st = embedder_new(m->model, m->isa, m->pool, &m->embedder, &e);
     if (st == ST_OK) st = embed_texts(m->embedder, views, n, out, &o, &e);
     free(views);
     return finish(st, &e, error);

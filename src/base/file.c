@@ -49,8 +49,10 @@ status file_map_open(const char *path, file_map *out, err *e)
         st = err_set(e, ST_FAILED, "%s is not a regular file", path);
     } else if (s.st_size > 0) {
         void *p = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED) st = err_sys(e, errno, "cannot map %s", path);
-        else out->bytes = (str){p, (size_t)s.st_size};
+        if (p == MAP_FAILED)
+            st = err_sys(e, errno, "cannot map %s", path);
+        else
+            out->bytes = (str){p, (size_t)s.st_size};
     }
     close(fd);
     return st;

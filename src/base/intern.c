@@ -26,7 +26,8 @@ void intern_release(intern *t)
 static uint32_t probe(const intern *t, str text)
 {
     uint32_t at = hash(t, text) & (t->n_slots - 1);
-    while (t->slots[at] && !str_eq(t->texts[t->slots[at] - 1], text)) at = (at + 1) & (t->n_slots - 1);
+    while (t->slots[at] && !str_eq(t->texts[t->slots[at] - 1], text))
+        at = (at + 1) & (t->n_slots - 1);
     return at;
 }
 

@@ -26,8 +26,10 @@ static int depth_of(str text)
     for (size_t i = 0; i < text.n && deepest <= JS_DEPTH; i++) {
         char c = text.p[i];
         if (in_string) {
-            if (c == '\\') i++;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
@@ -61,14 +63,20 @@ js_kind js_type(const js *j)
 {
     if (!j) return JS_NONE;
     switch (json_typeof(node(j))) {
-    case JSON_OBJECT: return JS_OBJECT;
-    case JSON_ARRAY: return JS_ARRAY;
-    case JSON_STRING: return JS_STRING;
+    case JSON_OBJECT:
+        return JS_OBJECT;
+    case JSON_ARRAY:
+        return JS_ARRAY;
+    case JSON_STRING:
+        return JS_STRING;
     case JSON_INTEGER:
-    case JSON_REAL: return JS_NUMBER;
+    case JSON_REAL:
+        return JS_NUMBER;
     case JSON_TRUE:
-    case JSON_FALSE: return JS_BOOL;
-    case JSON_NULL: return JS_NULL;
+    case JSON_FALSE:
+        return JS_BOOL;
+    case JSON_NULL:
+        return JS_NULL;
     }
     return JS_NONE;
 }
@@ -188,8 +196,10 @@ size_t js_skip_blank(str text, size_t at)
 static size_t string_end(str t, size_t at)
 {
     for (at++; at < t.n; at++) {
-        if (t.p[at] == '\\') at++;
-        else if (t.p[at] == '"') return at + 1;
+        if (t.p[at] == '\\')
+            at++;
+        else if (t.p[at] == '"')
+            return at + 1;
     }
     return 0;
 }
@@ -224,8 +234,10 @@ js_cut_result js_cut(js_cutter *c, str *key, str *item)
 {
     str t = c->text;
     size_t at = js_skip_blank(t, c->at);
-    if (!c->begun && at < t.n) c->begun = true, at = js_skip_blank(t, at + 1);
-    else if (at < t.n && t.p[at] == ',') at = js_skip_blank(t, at + 1);
+    if (!c->begun && at < t.n)
+        c->begun = true, at = js_skip_blank(t, at + 1);
+    else if (at < t.n && t.p[at] == ',')
+        at = js_skip_blank(t, at + 1);
     if (at >= t.n) return JS_CUT_BROKEN;
     if (t.p[at] == ']' || t.p[at] == '}') {
         c->at = at + 1;
@@ -275,8 +287,10 @@ void js_write_string(buf *b, str text)
         good = i + 1;
         const char *plain = "\"\\\b\f\n\r\t", *as = "\"\\bfnrt";
         const char *hit = c ? strchr(plain, c) : NULL;
-        if (hit) buf_fmt(b, "\\%c", as[hit - plain]);
-        else buf_fmt(b, "\\u%04x", c);
+        if (hit)
+            buf_fmt(b, "\\%c", as[hit - plain]);
+        else
+            buf_fmt(b, "\\u%04x", c);
     }
     if (good < text.n) buf_add(b, text.p + good, text.n - good);
     buf_char(b, '"');
@@ -284,6 +298,8 @@ void js_write_string(buf *b, str text)
 
 void js_write_fixed(buf *b, double value, int decimals)
 {
-    if (isfinite(value)) buf_fmt(b, "%.*f", decimals, value);
-    else buf_z(b, "null");
+    if (isfinite(value))
+        buf_fmt(b, "%.*f", decimals, value);
+    else
+        buf_z(b, "null");
 }

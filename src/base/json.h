@@ -27,7 +27,7 @@ js_kind js_type(const js *j);
 const js *js_get(const js *object, const char *key); /* NULL if absent */
 size_t js_size(const js *array);
 const js *js_at(const js *array, size_t i);
-str js_string(const js *j);                    /* {NULL, 0} if not a string */
+str js_string(const js *j); /* {NULL, 0} if not a string */
 double js_number(const js *j, double otherwise);
 bool js_true(const js *j);
 

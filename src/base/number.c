@@ -118,13 +118,18 @@ void number_write_python(buf *b, str token)
     bool integer;
     double v;
     if (!well_formed(token, &integer) || !number_parse(token, &v)) return;
-    if (!integer) write_repr(b, v);
-    else if (v == 0) buf_char(b, '0');
-    else buf_str(b, token);
+    if (!integer)
+        write_repr(b, v);
+    else if (v == 0)
+        buf_char(b, '0');
+    else
+        buf_str(b, token);
 }
 
 void number_write_json(buf *b, double v)
 {
-    if (v == floor(v) && fabs(v) < 1e15) buf_fmt(b, "%.0f", v);
-    else write_repr(b, v);
+    if (v == floor(v) && fabs(v) < 1e15)
+        buf_fmt(b, "%.0f", v);
+    else
+        write_repr(b, v);
 }

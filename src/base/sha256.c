@@ -75,7 +75,8 @@ void sha256_end(sha256 *s, unsigned char out[SHA256_SIZE])
     for (unsigned i = 0; i < 8; i++) tail[i] = (unsigned char)(bits >> (56 - 8 * i));
     sha256_add(s, pad, 1 + (119 - s->n % 64) % 64);
     sha256_add(s, tail, sizeof tail);
-    for (unsigned i = 0; i < SHA256_SIZE; i++) out[i] = (unsigned char)(s->h[i / 4] >> (24 - i % 4 * 8));
+    for (unsigned i = 0; i < SHA256_SIZE; i++)
+        out[i] = (unsigned char)(s->h[i / 4] >> (24 - i % 4 * 8));
 }
 
 void sha256_of(str s, unsigned char out[SHA256_SIZE])

@@ -39,7 +39,7 @@ void instant_format(instant t, char out[INSTANT_TEXT]);
 /* "500ms", "0.5s", "30s", "5m", "2h", "7d", "0": seconds.  False: not a duration. */
 bool duration_parse(str s, double *seconds);
 
-instant clock_now(void);     /* the wall clock */
+instant clock_now(void);      /* the wall clock */
 double clock_monotonic(void); /* seconds from some start, never backwards */
 
 /* Sleeps, looking at *stop (may be NULL) ten times a second.  True: slept all;

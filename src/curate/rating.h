@@ -9,7 +9,7 @@ typedef struct rating_map {
     struct rating_pair {
         double from, to;
         str to_text; /* as written */
-    } *pairs;
+    } * pairs;
     size_t n;
 } rating_map;
 

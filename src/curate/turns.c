@@ -24,10 +24,8 @@ size_t turns_pair(const interaction *i, turn *out, size_t *n_not_text)
         if (user) {
             question = text;
         } else if (question.n) {
-            out[n] = (turn){.of = i,
-                            .number = (uint32_t)n,
-                            .user_utterance = question,
-                            .bot_response = text};
+            out[n] = (turn){
+                .of = i, .number = (uint32_t)n, .user_utterance = question, .bot_response = text};
             n++;
             question = (str){0};
         }

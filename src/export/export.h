@@ -37,9 +37,8 @@ status export_file(export_format format, const char *path, const export_rows *ro
 
 /* The ledger as JSON lines, by interaction id (bytes), then turn; an interaction that went
  * as a whole has turn null. */
-status export_removed(const char *path, const export_rows *rows,
-                      const dropped_interaction *dropped, size_t n_dropped, export_result *out,
-                      err *e) MUST_USE;
+status export_removed(const char *path, const export_rows *rows, const dropped_interaction *dropped,
+                      size_t n_dropped, export_result *out, err *e) MUST_USE;
 
 /* One field as Python's csv module writes it with QUOTE_MINIMAL. */
 void csv_write_field(buf *b, str field);

@@ -43,8 +43,10 @@ static void write_entry(buf *b, const entry *x, const turn *turns)
 {
     buf_z(b, "{\"interaction_id\": ");
     js_write_string(b, x->id);
-    if (x->turn) buf_fmt(b, ", \"turn\": %u", x->turn->number);
-    else buf_z(b, ", \"turn\": null");
+    if (x->turn)
+        buf_fmt(b, ", \"turn\": %u", x->turn->number);
+    else
+        buf_z(b, ", \"turn\": null");
     buf_fmt(b, ", \"rule\": \"%s\"", rule_name(x->rule));
     if (x->rule == RULE_DUPLICATE) {
         const turn *kept = &turns[x->verdict->kept_row];
@@ -56,9 +58,8 @@ static void write_entry(buf *b, const entry *x, const turn *turns)
     buf_z(b, "}\n");
 }
 
-status export_removed(const char *path, const export_rows *rows,
-                      const dropped_interaction *dropped, size_t n_dropped, export_result *out,
-                      err *e)
+status export_removed(const char *path, const export_rows *rows, const dropped_interaction *dropped,
+                      size_t n_dropped, export_result *out, err *e)
 {
     file_out f = {0};
     buf b = {0};

@@ -30,7 +30,7 @@ void csv_write_field(buf *b, str field)
 
 static void write_csv(buf *b, const turn *t, uint64_t row)
 {
-    const str fields[] = {t->of->id,     t->of->timestamp,  t->of->bot_id,
+    const str fields[] = {t->of->id,      t->of->timestamp,  t->of->bot_id,
                           t->rating_text, t->user_utterance, t->bot_response};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         csv_write_field(b, fields[i]);
@@ -73,9 +73,15 @@ static void write_chat(buf *b, const turn *t)
 static void write_row(export_format format, buf *b, const turn *t, uint64_t row)
 {
     switch (format) {
-    case EXPORT_CSV: write_csv(b, t, row); break;
-    case EXPORT_JSONL: write_jsonl(b, t, row); break;
-    case EXPORT_CHAT: write_chat(b, t); break;
+    case EXPORT_CSV:
+        write_csv(b, t, row);
+        break;
+    case EXPORT_JSONL:
+        write_jsonl(b, t, row);
+        break;
+    case EXPORT_CHAT:
+        write_chat(b, t);
+        break;
     }
 }
 

@@ -19,17 +19,17 @@ slice slice_plan(instant cursor, instant since, double lookback, instant hi, uin
 /* What one page brought, all that matters for progress. */
 typedef struct slice_page {
     size_t n_records;
-    uint64_t n_new;  /* not seen before in this pass */
-    int64_t total;   /* -1: the server said none */
-    instant newest;  /* newest record not newer than slice.hi; INSTANT_MIN: none */
+    uint64_t n_new; /* not seen before in this pass */
+    int64_t total;  /* -1: the server said none */
+    instant newest; /* newest record not newer than slice.hi; INSTANT_MIN: none */
 } slice_page;
 
 typedef enum {
-    SLICE_MORE,      /* ask for slice.page */
-    SLICE_FINISHED,  /* the slice is done (state set) */
-    SLICE_AGAIN,     /* what was seen and what the server said differ: the slice has been
+    SLICE_MORE,     /* ask for slice.page */
+    SLICE_FINISHED, /* the slice is done (state set) */
+    SLICE_AGAIN,    /* what was seen and what the server said differ: the slice has been
                       * set to its next pass; forget the seen set and go on */
-    SLICE_GIVE_UP    /* the same after SLICE_PASSES passes, or an endless server: end the
+    SLICE_GIVE_UP   /* the same after SLICE_PASSES passes, or an endless server: end the
                       * run incomplete; the slice stays open and begins anew next time */
 } slice_next;
 

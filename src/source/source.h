@@ -14,8 +14,8 @@ typedef enum { AUTH_CLIENT_CREDENTIALS } auth_kind;
 
 /* Everything an adapter needs to know; the strings outlive the source. */
 typedef struct source_options {
-    const char *type;      /* "interactions-v2" */
-    const char *base_url;  /* no trailing slash, e.g. https://acme.cxone.com */
+    const char *type;     /* "interactions-v2" */
+    const char *base_url; /* no trailing slash, e.g. https://acme.cxone.com */
     const char *token_url;
     auth_kind auth;
     const char *client_id;
@@ -44,7 +44,7 @@ typedef struct source_page {
     buf body;
     str *records; /* [n_records] raw JSON of each, as received */
     size_t n_records;
-    int64_t total;       /* the server's count; -1: it said none, or nonsense */
+    int64_t total; /* the server's count; -1: it said none, or nonsense */
     bool has_server_date;
     instant server_date; /* HTTP Date */
 } source_page;

@@ -46,7 +46,8 @@ status store_each(store *s, store_record_fn fn, void *ctx, err *e) MUST_USE;
 /* The raw record of one id, appended to out. */
 status store_find(store *s, str id, buf *out, bool *found, err *e) MUST_USE;
 
-typedef status (*store_rejected_fn)(void *ctx, const char *reason, instant received, str raw, err *e);
+typedef status (*store_rejected_fn)(void *ctx, const char *reason, instant received, str raw,
+                                    err *e);
 status store_each_rejected(store *s, store_rejected_fn fn, void *ctx, err *e) MUST_USE;
 
 /* A number that grows whenever an interaction is added, changed or removed. */
@@ -56,8 +57,8 @@ status store_generation(store *s, uint64_t *out, err *e) MUST_USE;
 /* The oldest unfinished one; *found false: none. */
 status store_open_slice(store *s, str source, slice *out, bool *found, err *e) MUST_USE;
 /* Over finished slices: the newest row scanned, and the lowest lo.  *found false: none. */
-status store_cursor(store *s, str source, instant *newest, instant *lowest, bool *found, err *e)
-    MUST_USE;
+status store_cursor(store *s, str source, instant *newest, instant *lowest, bool *found,
+                    err *e) MUST_USE;
 /* Inserts (id == 0, then set) or updates. */
 status store_save_slice(store *s, str source, slice *sl, err *e) MUST_USE;
 /* Marks a record (by id, or "#" + hash when it has none) as seen in the slice's current
@@ -89,8 +90,8 @@ status store_add_verdict(store *s, const stored_verdict *v, err *e) MUST_USE;
 
 typedef status (*store_verdict_fn)(void *ctx, const stored_verdict *v, err *e);
 /* Of one interaction, by turn (whole-interaction first). */
-status store_verdicts_of(store *s, str interaction_id, store_verdict_fn fn, void *ctx, err *e)
-    MUST_USE;
+status store_verdicts_of(store *s, str interaction_id, store_verdict_fn fn, void *ctx,
+                         err *e) MUST_USE;
 /* Duplicates whose keeper is this turn, by order. */
 status store_duplicates_of(store *s, str interaction_id, int64_t turn, store_verdict_fn fn,
                            void *ctx, err *e) MUST_USE;

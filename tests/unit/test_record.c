@@ -30,12 +30,13 @@ static void test_cutting(void **state)
         assert_true(str_eq(item, str_from(want[i])));
     }
     assert_int_equal(js_cut(&c, &key, &item), JS_CUT_END);
-    static const char *const broken[] = {"[1, {]", "[1", "[\"a", "{\"a\" 5}", "{\"a\":", "[", "{5:1}",
-                                         "[1 2]"};
+    static const char *const broken[] = {"[1, {]",  "[1", "[\"a",  "{\"a\" 5}",
+                                         "{\"a\":", "[",  "{5:1}", "[1 2]"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         js_cutter b = {.text = str_from(broken[i])};
         js_cut_result r;
-        while ((r = js_cut(&b, &key, &item)) == JS_CUT_ITEM) {}
+        while ((r = js_cut(&b, &key, &item)) == JS_CUT_ITEM) {
+        }
         if (r != JS_CUT_BROKEN) fail_msg("not seen as broken: %s", broken[i]);
     }
     assert_true(js_key_is(STR("r\\u0061ting"), "rating"));
@@ -53,7 +54,8 @@ static void test_record_fields(void **state)
                            "\"botId\":null,\"rating\":1,\"r\\u0061ting\":4.50,\"more\":[1e3],"
                            "\"messages\":[{\"from\":\"user\",\"text\":\" hi\\u0000 \"},7,"
                            "{\"from\":3,\"text\":null},{\"from\":\"bot\",\"text\":5}]}",
-                           &i, &e), ST_OK);
+                           &i, &e),
+                     ST_OK);
     assert_true(str_eq(i.id, STR("i1")));
     assert_true(str_eq(i.rating, STR("4.50")));
     assert_int_equal(i.bot_id.n, 0);
@@ -113,7 +115,8 @@ static void test_depth_and_length(void **state)
     assert_int_equal(parse(&a, buf_cstr(&b), &i, &e), ST_FAILED);
     for (int over = 0; over <= 1; over++) {
         buf_clear(&b);
-        buf_z(&b, "{\"id\":\"a\",\"timestamp\":\"2023-01-01T00:00:00Z\",\"messages\":[{\"text\":\"");
+        buf_z(&b,
+              "{\"id\":\"a\",\"timestamp\":\"2023-01-01T00:00:00Z\",\"messages\":[{\"text\":\"");
         for (int k = 0; k < TEXT_LIMIT + over; k++) buf_char(&b, 'x');
         buf_z(&b, "\"}]}");
         assert_int_equal(parse(&a, buf_cstr(&b), &i, &e), over ? ST_FAILED : ST_OK);
@@ -137,8 +140,10 @@ static void test_mending(void **state)
         err e = {0};
         interaction i;
         buf b = {0};
-        buf_fmt(&b, "{\"id\":\"a\",\"timestamp\":\"2023-01-01T00:00:00Z\","
-                    "\"messages\":[{\"from\":\"user\",\"text\":\"%s\"}]}", cases[k][0]);
+        buf_fmt(&b,
+                "{\"id\":\"a\",\"timestamp\":\"2023-01-01T00:00:00Z\","
+                "\"messages\":[{\"from\":\"user\",\"text\":\"%s\"}]}",
+                cases[k][0]);
         assert_int_equal(parse(&a, buf_cstr(&b), &i, &e), ST_OK);
         assert_true(str_eq(i.messages[0].text, str_from(cases[k][1])));
         buf_release(&b);
@@ -202,12 +207,12 @@ static void test_pairing(void **state)
 {
     (void)state;
     static const message script[] = {
-        {STR("bot"), STR("Welcome!"), true},     {STR("user"), STR(" first "), true},
-        {STR("user"), STR("second\n"), true},    {STR("system"), STR("lookup"), true},
-        {STR("user"), STR("  "), true},          {STR("bot"), STR(""), true},
-        {STR("bot"), STR("answer 2"), true},     {STR("bot"), STR("and more"), true},
-        {STR("user"), STR("third"), true},       {STR("agent"), STR("hello"), true},
-        {STR("user"), STR(""), false},           {STR("bot"), STR("answer 3"), true},
+        {STR("bot"), STR("Welcome!"), true},    {STR("user"), STR(" first "), true},
+        {STR("user"), STR("second\n"), true},   {STR("system"), STR("lookup"), true},
+        {STR("user"), STR("  "), true},         {STR("bot"), STR(""), true},
+        {STR("bot"), STR("answer 2"), true},    {STR("bot"), STR("and more"), true},
+        {STR("user"), STR("third"), true},      {STR("agent"), STR("hello"), true},
+        {STR("user"), STR(""), false},          {STR("bot"), STR("answer 3"), true},
         {STR("user"), STR("left alone"), true},
     };
     message messages[sizeof script / sizeof *script];
@@ -227,9 +232,16 @@ static void test_csv_fields(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"", ""}, {"plain", "plain"}, {"a,b", "\"a,b\""}, {"say \"hi\"", "\"say \"\"hi\"\"\""},
-        {"two\nlines", "\"two\nlines\""}, {"cr\rhere", "\"cr\rhere\""}, {"'x' ; y", "'x' ; y"},
-        {" lead", " lead"}, {"=1+1", "=1+1"}, {"\t", "\t"},
+        {"", ""},
+        {"plain", "plain"},
+        {"a,b", "\"a,b\""},
+        {"say \"hi\"", "\"say \"\"hi\"\"\""},
+        {"two\nlines", "\"two\nlines\""},
+        {"cr\rhere", "\"cr\rhere\""},
+        {"'x' ; y", "'x' ; y"},
+        {" lead", " lead"},
+        {"=1+1", "=1+1"},
+        {"\t", "\t"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         buf b = {0};
@@ -242,9 +254,9 @@ static void test_csv_fields(void **state)
 static void test_files_that_come_out(void **state)
 {
     (void)state;
-    interaction head[2] = {{.id = STR("b"), .timestamp = STR("2023-01-02T00:00:00Z"),
-                            .bot_id = STR("bot")},
-                           {.id = STR("a"), .timestamp = STR("2023-01-01T00:00:00Z")}};
+    interaction head[2] = {
+        {.id = STR("b"), .timestamp = STR("2023-01-02T00:00:00Z"), .bot_id = STR("bot")},
+        {.id = STR("a"), .timestamp = STR("2023-01-01T00:00:00Z")}};
     turn turns[] = {{&head[0], 0, 4.5, STR("4.5"), STR("hi, \"you\""), STR("hello")},
                     {&head[0], 1, 4.5, STR("4.5"), STR("hi you"), STR("again")},
                     {&head[1], 0, 5, STR("5"), STR("bye"), STR("so long")}};
