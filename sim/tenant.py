@@ -45,6 +45,7 @@ class Tenant:
 
     holdings    what it holds (records.Holdings)
     log         one (Request, status) for each request; status 0: the connection was reset
+    issued      every token it gave, to look for where none should be seen
     scopes      what its client may be granted
     expires_in  seconds a token lives
     told_expires_in   what the token answer says of that, where it is to be something else
@@ -64,6 +65,7 @@ class Tenant:
         self.ranges = ranges
         self.clock = time.time
         self.log = []
+        self.issued = []
         self._rules = []
         self._tokens = {}  # token -> (monotonic end of life, granted scopes)
         self._lock = threading.Lock()
@@ -163,6 +165,7 @@ class Tenant:
         asked = form.get("scope", self.scopes).split()
         granted = [scope for scope in asked if scope in self.scopes.split()]
         token = secrets.token_urlsafe(24)
+        self.issued.append(token)
         with self._lock:
             self._tokens[token] = (time.monotonic() + self.expires_in, granted)
         value = {"access_token": token, "token_type": "Bearer", "scope": " ".join(granted)}
