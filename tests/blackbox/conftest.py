@@ -1,0 +1,208 @@
+"""What the black-box tests stand on: the program, a tenant, a directory to work in.
+
+The program is called through its command line only.  Environment:
+
+    TAMIS             the program (default: build/tamis)
+    TAMIS_MODEL_DIR   where the program finds its model (default: its own default)
+    TAMIS_SLOW=0      leaves out the tests that take long
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import types
+import urllib.parse
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+CORPUS = ROOT / "sim" / "corpus"
+PROGRAM = pathlib.Path(os.environ.get("TAMIS", ROOT / "build" / "tamis")).absolute()
+sys.path.insert(0, str(ROOT / "sim"))
+
+import records  # noqa: E402
+from tenant import Tenant  # noqa: E402
+
+CLIENT_ID = "test client+1"
+SECRET = "sim secret&1=2+3%/é"  # each of these is spoiled by a careless form encoding
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes long; left out with TAMIS_SLOW=0")
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get("TAMIS_SLOW", "1") == "0":
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="SKIPPED: slow, and TAMIS_SLOW=0"))
+
+
+def pytest_report_header():
+    return ["program: %s" % PROGRAM, "references: %s%s" % (SHARED, "" if SHARED.exists()
+                                                           else " (MISSING)")]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Whatever was skipped is said, without -rs."""
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line("skipped: %s: %s" % (report.nodeid, reason))
+
+
+def base_environment():
+    env = {k: v for k, v in os.environ.items() if k not in ("TAMIS_ISA", "TAMIS_CLIENT_SECRET")}
+    env["TAMIS_CLIENT_SECRET"] = SECRET
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    return env
+
+
+def assert_nothing_secret(text, tokens=()):
+    for word in (SECRET, SECRET.encode("utf-8").decode("latin-1"), urllib.parse.quote(SECRET, ""),
+                 urllib.parse.quote_plus(SECRET), "secret&1", *tokens):
+        assert word not in text, "a secret is shown: " + text
+
+
+class Result:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err.decode("utf-8", "replace")
+
+    @property
+    def text(self):
+        return self.out.decode("utf-8")
+
+    @property
+    def lines(self):
+        return [line for line in self.err.splitlines() if line.strip()]
+
+    def json(self):
+        """The one JSON object on stdout; anything else there is an error."""
+        assert self.out.count(b"\n") == 1 and self.out.endswith(b"\n"), self
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return "<status %d\n--- stdout\n%s\n--- stderr\n%s>" % (
+            self.status, self.out[:3000].decode("utf-8", "replace"), self.err[:3000])
+
+
+def start(*args, cwd, env=None, **options):
+    """The program as a process, not waited for."""
+    assert PROGRAM.exists(), "%s is not there: ./dev build" % PROGRAM
+    return subprocess.Popen([str(PROGRAM), *map(str, args)], cwd=cwd,
+                            env={**base_environment(), **(env or {})}, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def run_program(*args, cwd, input=b"", env=None, status=None, tokens=(), timeout=900, **options):
+    assert PROGRAM.exists(), "%s is not there: ./dev build" % PROGRAM
+    done = subprocess.run([str(PROGRAM), *map(str, args)], cwd=cwd, input=input,
+                          env={**base_environment(), **(env or {})}, capture_output=True,
+                          timeout=timeout, **options)
+    result = Result(done.returncode, done.stdout, done.stderr)
+    assert_nothing_secret(result.err, tokens)
+    assert_nothing_secret(done.stdout.decode("utf-8", "replace"), tokens)
+    assert done.returncode >= 0, "died of signal %d: %r" % (-done.returncode, result)
+    if status is not None:
+        assert result.status == status, result
+    return result
+
+
+class Place:
+    """A working directory with a tamis.ini that names a tenant."""
+
+    def __init__(self, directory, tenant):
+        self.dir, self.tenant = directory, tenant
+        self.sections = {
+            "source": {"type": "interactions-v2", "base_url": tenant.url, "client_id": CLIENT_ID,
+                       "page_delay": "0", "settle": "0s"},
+            "export": {"csv": "out.csv", "removed": "removed.jsonl"},
+        }
+        self.configure()
+
+    def configure(self, **changes):
+        """configure(source={"page_size": 7}, dedup={...}): writes tamis.ini anew."""
+        for section, keys in changes.items():
+            self.sections.setdefault(section, {}).update(keys)
+        (self.dir / "tamis.ini").write_text("".join(
+            "[%s]\n%s" % (section, "".join("%s = %s\n" % pair for pair in keys.items()))
+            for section, keys in self.sections.items()), "utf-8")
+        return self
+
+    def run(self, *args, **options):
+        return run_program(*args, cwd=self.dir, tokens=self.tenant.issued, **options)
+
+    def start(self, *args, **options):
+        return start(*args, cwd=self.dir, **options)
+
+    def json(self, *args, status=0, **options):
+        return self.run("--json", *args, status=status, **options).json()
+
+    def read(self, name="out.csv"):
+        return (self.dir / name).read_bytes()
+
+    def ledger(self):
+        return [json.loads(line) for line in self.read("removed.jsonl").splitlines()]
+
+
+@pytest.fixture
+def make_place(tmp_path):
+    """make_place(raws, **options of Tenant) -> Place; a tenant each, gone after the test."""
+    tenants = []
+
+    def make(raws=(), name="", **options):
+        directory = tmp_path / (name or "place%d" % len(tenants))
+        directory.mkdir()
+        options.setdefault("client_id", CLIENT_ID)
+        options.setdefault("client_secret", SECRET)
+        tenants.append(Tenant(raws, **options).start())
+        return Place(directory, tenants[-1])
+
+    yield make
+    for tenant in tenants:
+        tenant.stop()
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """The corpus of sim/: .first and .later, lists of raw records."""
+    return types.SimpleNamespace(first=records.read_lines(CORPUS / "demo.jsonl"),
+                                 later=records.read_lines(CORPUS / "demo-later.jsonl"))
+
+
+@pytest.fixture
+def place(make_place, demo):
+    """A tenant that holds the first 60 conversations of the demo corpus: enough, and quick."""
+    return make_place(demo.first[:60])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(*args, input=, env=, status=) -> Result, in an empty directory."""
+    return lambda *args, **options: run_program(*args, cwd=tmp_path, **options)
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory):
+    done = run_program("model", "path", cwd=tmp_path_factory.mktemp("model-path"), status=0)
+    return pathlib.Path(done.text.strip())
+
+
+@pytest.fixture(scope="session")
+def shared():
+    if not (SHARED / "reference").is_dir():
+        pytest.skip("SKIPPED: %s is not there, so nothing is compared with the references" % SHARED)
+    return SHARED
+
+
+def assert_fails(result, status, *words):
+    """One line on stderr that holds the words (a tuple: any of them), and this exit status."""
+    assert result.status == status, result
+    assert len(result.lines) == 1, result
+    line = result.lines[0]
+    assert len(line) < 600 and result.err.endswith("\n"), result
+    for word in words:
+        options = word if isinstance(word, tuple) else (word,)
+        assert any(option.lower() in line.lower() for option in options), (word, result)
