@@ -23,6 +23,7 @@ CORPUS = ROOT / "sim" / "corpus"
 PROGRAM = pathlib.Path(os.environ.get("TAMIS", ROOT / "build" / "tamis")).absolute()
 sys.path.insert(0, str(ROOT / "sim"))
 
+import oracle  # noqa: E402
 import records  # noqa: E402
 from tenant import Tenant  # noqa: E402
 
@@ -60,10 +61,14 @@ def base_environment():
     return env
 
 
-def assert_nothing_secret(text, tokens=()):
-    for word in (SECRET, SECRET.encode("utf-8").decode("latin-1"), urllib.parse.quote(SECRET, ""),
-                 urllib.parse.quote_plus(SECRET), "secret&1", *tokens):
-        assert word not in text, "a secret is shown: " + text
+SECRET_FORMS = [form.encode() for form in (
+    SECRET, SECRET.encode("utf-8").decode("latin-1"), urllib.parse.quote(SECRET, ""),
+    urllib.parse.quote_plus(SECRET), "secret&1")]
+
+
+def assert_nothing_secret(data, tokens=()):
+    for word in (*SECRET_FORMS, *(token.encode() for token in tokens)):
+        assert word not in data, "a secret is shown: %r" % data[:3000]
 
 
 class Result:
@@ -97,13 +102,16 @@ def start(*args, cwd, env=None, **options):
 
 
 def run_program(*args, cwd, input=b"", env=None, status=None, tokens=(), timeout=900, **options):
+    """The program to its end.  env: variables to add; None as a value takes one away."""
     assert PROGRAM.exists(), "%s is not there: ./dev build" % PROGRAM
-    done = subprocess.run([str(PROGRAM), *map(str, args)], cwd=cwd, input=input,
-                          env={**base_environment(), **(env or {})}, capture_output=True,
+    options.setdefault("stdout", subprocess.PIPE)
+    options.setdefault("stderr", subprocess.PIPE)
+    all_env = {k: v for k, v in {**base_environment(), **(env or {})}.items() if v is not None}
+    done = subprocess.run([str(PROGRAM), *map(str, args)], cwd=cwd, input=input, env=all_env,
                           timeout=timeout, **options)
-    result = Result(done.returncode, done.stdout, done.stderr)
-    assert_nothing_secret(result.err, tokens)
-    assert_nothing_secret(done.stdout.decode("utf-8", "replace"), tokens)
+    result = Result(done.returncode, done.stdout or b"", done.stderr or b"")
+    assert_nothing_secret(done.stderr or b"", tokens)
+    assert_nothing_secret(done.stdout or b"", tokens)
     assert done.returncode >= 0, "died of signal %d: %r" % (-done.returncode, result)
     if status is not None:
         assert result.status == status, result
@@ -146,6 +154,10 @@ class Place:
     def ledger(self):
         return [json.loads(line) for line in self.read("removed.jsonl").splitlines()]
 
+    def names(self):
+        """What lies in the directory."""
+        return sorted(p.name for p in self.dir.iterdir())
+
 
 @pytest.fixture
 def make_place(tmp_path):
@@ -173,9 +185,15 @@ def demo():
 
 
 @pytest.fixture
-def place(make_place, demo):
-    """A tenant that holds the first 60 conversations of the demo corpus: enough, and quick."""
-    return make_place(demo.first[:60])
+def few(demo):
+    """60 conversations of the demo corpus: enough, and quick."""
+    return demo.first[:60]
+
+
+@pytest.fixture
+def place(make_place, few):
+    """A place whose tenant holds `few`."""
+    return make_place(few)
 
 
 @pytest.fixture
@@ -185,9 +203,22 @@ def run(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory):
-    done = run_program("model", "path", cwd=tmp_path_factory.mktemp("model-path"), status=0)
-    return pathlib.Path(done.text.strip())
+def run_anywhere(tmp_path_factory):
+    """The same for fixtures of the session."""
+    directory = tmp_path_factory.mktemp("anywhere")
+    return lambda *args, **options: run_program(*args, cwd=directory, **options)
+
+
+@pytest.fixture(scope="session")
+def expected(run_anywhere):
+    """expected(raws, **rules) -> oracle.Outcome: what a run over these records must give."""
+    similarity = oracle.Similarity(run_anywhere)
+    return lambda raws, **rules: oracle.job(raws, similarity, **rules)
+
+
+@pytest.fixture(scope="session")
+def model_dir(run_anywhere):
+    return pathlib.Path(run_anywhere("model", "path", status=0).text.rstrip("\n"))
 
 
 @pytest.fixture(scope="session")
@@ -197,12 +228,19 @@ def shared():
     return SHARED
 
 
-def assert_fails(result, status, *words):
-    """One line on stderr that holds the words (a tuple: any of them), and this exit status."""
-    assert result.status == status, result
+def assert_one_line(result, *words):
+    """One line on stderr that holds the words (a tuple: any of them)."""
     assert len(result.lines) == 1, result
     line = result.lines[0]
-    assert len(line) < 600 and result.err.endswith("\n"), result
+    assert line.startswith("tamis: ") and result.err.endswith("\n"), result
+    assert len(line) < 600 and line.isprintable(), result
     for word in words:
         options = word if isinstance(word, tuple) else (word,)
-        assert any(option.lower() in line.lower() for option in options), (word, result)
+        assert any(str(option).lower() in line.lower() for option in options), (word, result)
+
+
+def assert_fails(result, status, *words):
+    """This exit status, nothing on stdout, and one line that holds the words."""
+    assert result.status == status, result
+    assert not result.out, result
+    assert_one_line(result, *words)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import operator
+import re
 
 from records import instant
 
@@ -22,9 +23,35 @@ def parse(raws):
     """The latest version of each interaction, newest first, equal instants by id."""
     latest = {}
     for raw in raws:
-        value = json.loads(raw)
+        value = mended(json.loads(raw.decode("utf-8", "replace")))
         latest[value["id"]] = value
-    return sorted(latest.values(), key=lambda i: (-instant(i["timestamp"]), i["id"].encode()))
+    return sorted(latest.values(), key=newest_first)
+
+
+def mended(value):
+    """The same with U+FFFD for each lone surrogate."""
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, list):
+        return [mended(v) for v in value]
+    if isinstance(value, dict):
+        return {mended(k): mended(v) for k, v in value.items()}
+    return value
+
+
+def newest_first(i):
+    return -instant(i["timestamp"]), i["id"].encode()
+
+
+def oldest_first(i):
+    return instant(i["timestamp"]), i["id"].encode()
+
+
+def best_rated_first(i):
+    return -(rating_number(i.get("rating")) or 0), newest_first(i)
+
+
+ORDERS = {"newest": newest_first, "oldest": oldest_first, "best-rated": best_rated_first}
 
 
 def rating_number(rating):
@@ -74,26 +101,59 @@ def turns_of(interactions, minimum=4, bots=None):
     return turns, gone
 
 
+class Similarity:
+    """The cosine of two texts, each text embedded once and each pair multiplied once."""
+
+    def __init__(self, run):
+        self.run, self.vector, self.known = run, {}, {}
+
+    def learn(self, texts):
+        missing = [text for text in dict.fromkeys(texts) if text not in self.vector]
+        if missing:
+            self.vector.update((text, list(v)) for text, v in embed(self.run, missing).items())
+
+    def __call__(self, a, b):
+        if (a, b) not in self.known:
+            self.known[a, b] = cosine(self.vector[a], self.vector[b])
+        return self.known[a, b]
+
+
 def cosine(x, y):
     return sum(map(operator.mul, x, y))
 
 
-def greedy(turns, vector, threshold=0.85, domain=lambda turn: None):
+def greedy(turns, similar, threshold=0.85, domain=lambda turn: None):
     """For each turn None (kept), or (row of the nearest earlier kept turn, cosine)."""
-    kept, verdicts, known = {}, [], {}
+    kept, verdicts = {}, []
     for row, turn in enumerate(turns):
-        text, mine = turn["user_utterance"], kept.setdefault(domain(turn), [])
-        best = None
+        mine, best = kept.setdefault(domain(turn), []), None
         for other in mine:
-            key = (text, turns[other]["user_utterance"])
-            if key not in known:
-                known[key] = cosine(vector[key[0]], vector[key[1]])
-            if best is None or known[key] > best[1]:
-                best = (other, known[key])
+            score = similar(turn["user_utterance"], turns[other]["user_utterance"])
+            if best is None or score > best[1]:
+                best = (other, score)
         verdicts.append(best if best and best[1] >= threshold else None)
         if verdicts[-1] is None:
             mine.append(row)
     return verdicts
+
+
+class Outcome:
+    """turns in final order, the verdict of each, the ledger, the CSV."""
+
+    def __init__(self, turns, verdicts, gone):
+        self.turns, self.verdicts = turns, verdicts
+        self.kept = [turn for turn, verdict in zip(turns, verdicts) if verdict is None]
+        self.csv = csv_bytes(self.kept)
+        self.ledger = ledger(turns, verdicts, gone)
+
+
+def job(raws, similarity, minimum=4, bots=None, threshold=0.85, domain="all", keep="newest"):
+    """The whole of it."""
+    interactions = sorted(parse(raws), key=ORDERS[keep])
+    turns, gone = turns_of(interactions, minimum, bots)
+    similarity.learn(turn["user_utterance"] for turn in turns)
+    part = {"all": lambda turn: None, "bot": lambda turn: turn["bot_id"]}[domain]
+    return Outcome(turns, greedy(turns, similarity, threshold, part), gone)
 
 
 def csv_bytes(kept_turns):
@@ -102,7 +162,7 @@ def csv_bytes(kept_turns):
     writer.writeheader()
     for group, turn in enumerate(kept_turns):
         writer.writerow({**turn, "similarity_score": 1.0, "dedup_group": group})
-    return out.getvalue().encode("utf-8", "surrogatepass")
+    return out.getvalue().encode()
 
 
 def ledger(turns, verdicts, gone):
@@ -143,8 +203,17 @@ class WordPiece:
         with open(vocab_path, encoding="utf-8", newline="\n") as f:
             self.ids = {line.rstrip("\n"): k for k, line in enumerate(f)}
 
+        self.known = {}
+
     def word(self, word):
+        if word not in self.known:
+            self.known[word] = self._word(word)
+        return self.known[word]
+
+    def _word(self, word):
         out, at = [], 0
+        if len(word) > 100:
+            return [self.ids["[UNK]"]]
         while at < len(word):
             end = len(word)
             while end > at and ("##" if at else "") + word[at:end] not in self.ids:
