@@ -165,6 +165,11 @@ def csv_bytes(kept_turns):
     return out.getvalue().encode()
 
 
+def rows_of(csv_data):
+    """The rows of a CSV, as dictionaries."""
+    return list(csv.DictReader(io.StringIO(csv_data.decode(), newline="")))
+
+
 def ledger(turns, verdicts, gone):
     """By interaction id, then turn; scores to six decimals."""
     out = list(gone)
