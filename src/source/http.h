@@ -1,0 +1,65 @@
+/* http.h - HTTP requests, one after the other, over one connection kept alive.  The one door
+ * to libcurl.
+ *
+ * Never follows a redirect, never falls back to an older TLS than 1.2, never skips a
+ * verification, sends credentials only where the request says. */
+#ifndef TAMIS_SOURCE_HTTP_H
+#define TAMIS_SOURCE_HTTP_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/time.h"
+
+typedef struct http http;
+
+typedef struct http_options {
+    const char *ca_file; /* may be empty: the system's authorities */
+    double timeout;      /* to connect, and without a byte arriving, s */
+    const stop_flag *stop;
+    const logger *log;
+} http_options;
+
+/* The strings and *stop outlive it.  ST_USAGE: ca_file cannot be read. */
+status http_new(const http_options *o, http **out, err *e) MUST_USE;
+void http_free(http *h);
+
+/* Whether requests can go there: https, or http to this machine; no user or password in it.
+ * ST_USAGE names `key`. */
+status http_check_url(const char *key, const char *url, err *e) MUST_USE;
+
+enum { HTTP_FIELD = 128 };
+
+/* An answer.  Zero-initialise. */
+typedef struct http_reply {
+    long status;                                    /* 0: none came */
+    buf body;                                       /* decoded */
+    char retry_after[HTTP_FIELD], date[HTTP_FIELD]; /* header fields; empty if absent */
+    bool again;                                     /* of a failure: another try may go well */
+} http_reply;
+
+typedef struct http_request {
+    const char *url;
+    const char *key;    /* the setting that the address comes from, for messages */
+    const char *bearer; /* NULL: none */
+    const str *form;    /* POST this, form-encoded; NULL: GET */
+    size_t limit;       /* of the decoded body */
+} http_request;
+
+/* Sends a request and takes the whole answer.  ST_OK: there is one, of any status but 3xx.
+ * ST_INCOMPLETE: none (again is set), or interrupted.  ST_FAILED: a redirect, a bad certificate,
+ * an answer over the limit. */
+status http_send(http *h, const http_request *q, http_reply *out, err *e) MUST_USE;
+
+/* The address without query, as messages show it. */
+str http_where(const char *url);
+
+/* Requests sent so far. */
+uint64_t http_count(const http *h);
+
+/* Appends `s` percent-encoded: all but the unreserved characters of RFC 3986. */
+void http_encode(buf *out, str s);
+
+/* Takes the secret out of memory: overwrites what the buffer holds, and empties it. */
+void http_wipe(buf *b);
+
+#endif

@@ -1,0 +1,137 @@
+/* slices.c - when the pages of a slice add up.
+ *
+ * A pass reads page 1, 2, 3 ... of rows in descending time while the server may insert and
+ * delete rows.  An insertion above the place that was reached pushes rows down: the next page
+ * repeats some, none is lost.  A deletion above it pulls rows up: the next page begins too
+ * late and rows are lost.  So a pass counts only
+ *
+ *   - if no total was smaller than the one before it: then, as far as totals can tell, nothing
+ *     was deleted, hence all rows that were seen are still there; and
+ *   - if as many distinct rows were seen as the server counted with the last page: a subset of
+ *     the same size is the whole.
+ *
+ * Else the slice is read again.  Rows inserted at the head while a pass goes down are counted
+ * but not seen; therefore a pass whose total grew goes back to page 1 when it has come to the
+ * end, until a page brings nothing new (`swept` below), before it is judged.
+ *
+ * What no reader of pages can see: a deletion above the place that was reached and an insertion
+ * below it, both between the same two requests.  Every count stays as it was.  The lookback of
+ * later syncs is there for that.
+ *
+ * Servers are not trusted to end: an empty page may be a hole (it takes IDLE_END pages in a row
+ * without anything new to end a pass), a short page says nothing, and who gives far more rows
+ * than it counted is endless. */
+#include "source/slices.h"
+
+enum {
+    IDLE_END = 3,
+    ENDLESS_FACTOR = 4, /* rows for each one counted at first ... */
+    ENDLESS_SLACK = 10000
+};
+
+slice slice_plan(instant cursor, instant since, double lookback, instant hi, uint32_t page_size)
+{
+    slice s = {.lo = since, .hi = hi, .state = SLICE_OPEN, .newest = INSTANT_MIN};
+    if (instant_cmp(cursor, INSTANT_MIN) > 0) {
+        instant from = instant_add(cursor, -lookback);
+        if (instant_cmp(from, since) > 0) s.lo = from;
+    }
+    slice_restart(&s, page_size);
+    return s;
+}
+
+void slice_restart(slice *s, uint32_t page_size)
+{
+    s->state = SLICE_OPEN;
+    s->pass++;
+    s->page = 1;
+    s->page_size = page_size;
+    s->idle_pages = 0;
+    s->total_first = s->total_last = -1;
+    s->shrank = false;
+    s->seen = 0;
+}
+
+/* Whether the pass has been at the end and reads the head once more: pages 1 to page - 1 cannot
+ * hold as many rows as were seen. */
+static bool swept(const slice *s)
+{
+    return s->seen > (uint64_t)(s->page - 1) * s->page_size;
+}
+
+static bool endless(const slice *s)
+{
+    if (s->page == UINT32_MAX) return true;
+    if (s->total_first < 0) return false;
+    uint64_t expected = (uint64_t)s->total_first;
+    return s->seen / ENDLESS_FACTOR > expected + ENDLESS_SLACK / ENDLESS_FACTOR ||
+           s->page > expected + ENDLESS_SLACK;
+}
+
+static void count(slice *s, const slice_page *p)
+{
+    if (instant_cmp(p->newest, s->newest) > 0) s->newest = p->newest;
+    s->seen += p->n_new;
+    s->idle_pages = p->n_new ? 0 : s->idle_pages + 1;
+    if (p->total < 0) return;
+    if (s->total_first < 0) s->total_first = p->total;
+    if (p->total < s->total_last) s->shrank = true;
+    s->total_last = p->total;
+}
+
+static bool complete(const slice *s, const slice_page *p, bool at_head)
+{
+    if (s->shrank) return false;
+    /* Without a total, the first empty page is all there is to go by. */
+    if (p->total < 0)
+        return p->n_records == 0 && (s->total_last < 0 || s->seen >= (uint64_t)s->total_last);
+    if (s->seen != (uint64_t)p->total) return false;
+    /* A full page may be followed by rows that the server did not count: look once. */
+    return at_head || p->n_new == 0 || p->n_records < s->page_size;
+}
+
+static slice_next again(slice *s, unsigned passes_left, const char *reason, const char **why)
+{
+    *why = reason;
+    slice_restart(s, s->page_size);
+    return passes_left ? SLICE_AGAIN : SLICE_GIVE_UP;
+}
+
+static slice_next end_of_pass(slice *s, unsigned passes_left, const char **why)
+{
+    const char *reason = "it gave more records than it counts";
+    if (s->shrank)
+        reason = "its count fell while the pages were read (records were deleted there; if they "
+                 "expire, a later source.since helps)";
+    else if (s->total_last < 0)
+        reason = "it repeats pages and gives no count";
+    else if (s->seen < (uint64_t)s->total_last)
+        reason = "it gave fewer records than it counts";
+    return again(s, passes_left, reason, why);
+}
+
+slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const char **why)
+{
+    bool at_head = swept(s), short_page = p->n_records < s->page_size;
+    *why = "";
+    count(s, p);
+    if (complete(s, p, at_head)) {
+        s->state = SLICE_DONE;
+        return SLICE_FINISHED;
+    }
+    if (endless(s)) return again(s, 0, "it gives ever more records than it counts", why);
+    bool grew = s->total_first >= 0 && s->total_last > s->total_first;
+    bool to_head;
+    if (at_head) {
+        /* New rows were found at the head: more may have come meanwhile. */
+        to_head = p->n_new == 0 && s->page > 1;
+        if (p->n_new == 0 && !to_head) return end_of_pass(s, passes_left, why);
+    } else {
+        bool all_of_first = short_page && s->seen >= (uint64_t)s->total_first;
+        to_head = grew && (s->idle_pages >= IDLE_END || all_of_first);
+        if (!to_head && s->idle_pages >= IDLE_END) return end_of_pass(s, passes_left, why);
+    }
+    s->page = to_head ? 1 : s->page + 1;
+    if (to_head) s->idle_pages = 0;
+    return SLICE_MORE;
+}
