@@ -198,7 +198,7 @@ def place(make_place, few):
 
 @pytest.fixture
 def run(tmp_path):
-    """run(*args, input=, env=, status=) -> Result, in an empty directory."""
+    """run(*args, input=, env=, status=) -> Result, in tmp_path."""
     return lambda *args, **options: run_program(*args, cwd=tmp_path, **options)
 
 
