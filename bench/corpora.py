@@ -1,0 +1,93 @@
+"""What is measured on: real texts from ../shared/data, or our own corpus where that is absent."""
+
+import json
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "sim"))
+from records import Record, read_lines  # noqa: E402
+
+SHARED = os.path.join(os.path.dirname(ROOT), "shared", "data")
+OWN = os.path.join(ROOT, "sim", "corpus", "demo.jsonl")
+
+# Sets of texts for embedding: name, corpora, what they are.
+TEXT_SETS = (("queries", ("banking77", "clinc150"), "single requests to a bank and an assistant"),
+             ("chat", ("topical-chat",), "turns of free conversation"))
+
+MIN_RATING = 4
+
+
+def path_of(corpus):
+    """The file of a corpus, or None."""
+    path = os.path.join(SHARED, corpus + ".jsonl.gz")
+    return path if os.path.exists(path) else None
+
+
+def user_texts(path):
+    for raw in read_lines(path):
+        for message in json.loads(raw)["messages"]:
+            text = (message.get("text") or "").strip()
+            if message.get("from") == "user" and text:
+                yield text
+
+
+def texts(count):
+    """[(name, what, count distinct texts)], spread evenly over their corpora."""
+    sets = []
+    for name, corpora, what in TEXT_SETS:
+        paths = [path_of(c) for c in corpora]
+        if all(paths):
+            sets.append((name, "%s (%s)" % (what, ", ".join(corpora)), paths))
+    if not sets:
+        sets = [("own", "the demo's own conversations", [OWN])]
+    return [(name, what, spread(dict.fromkeys(t for p in paths for t in user_texts(p)), count))
+            for name, what, paths in sets]
+
+
+def spread(distinct, count):
+    all_texts = list(distinct)
+    if len(all_texts) <= count:
+        return all_texts
+    return [all_texts[k * len(all_texts) // count] for k in range(count)]
+
+
+def write_texts(path, some):
+    with open(path, "w", encoding="utf-8") as f:
+        f.writelines(json.dumps({"text": t}) + "\n" for t in some)
+
+
+def count_turns(interaction):
+    """The turns of an interaction that pass the rating, as the reference counts them."""
+    rating = interaction.get("rating")
+    if rating is None or rating < MIN_RATING:
+        return 0
+    turns, asked = 0, False
+    for message in interaction.get("messages", []):
+        if not message.get("text", "").strip():
+            continue
+        if message.get("from") == "user":
+            asked = True
+        elif message.get("from") == "bot" and asked:
+            turns, asked = turns + 1, False
+    return turns
+
+
+class Corpus:
+    """A corpus to extract, newest first, as a tenant serves it."""
+
+    def __init__(self, name):
+        path = path_of(name)
+        self.name = name if path else "own"
+        self._raws = [r.raw for r in sorted(map(Record, read_lines(path or OWN)), key=Record.order)]
+
+    def cut(self, path, turns):
+        """Writes the newest interactions that give at least `turns` turns, or all; returns how
+        many interactions and turns those are."""
+        total, n = 0, 0
+        with open(path, "wb") as f:
+            while n < len(self._raws) and total < turns:
+                total += count_turns(json.loads(self._raws[n]))
+                f.write(self._raws[n] + b"\n")
+                n += 1
+        return n, total

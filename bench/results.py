@@ -1,0 +1,259 @@
+"""What was measured, as CSV, and RESULTS.md made of all the CSV files there are.
+
+A file is one measure on one kind of machine: avx2-embed.csv.  Its head says, in lines that begin
+with "# ", when, where and with what; a row is one figure: the median of its runs, least and
+most.  Where a program gave no figure the row says why.  RESULTS.md is written from these
+files alone, so a run on another machine adds to it.
+"""
+
+import csv
+import glob
+import os
+import statistics
+
+COLUMNS = ["case", "program", "isa", "quantity", "unit", "runs", "median", "min", "max", "note"]
+MEASURES = ["embed", "start", "end-to-end"]
+ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
+MIB = 1024.0
+
+TAMIS, ST, ORT, SCRIPT = "tamis", "sentence-transformers", "onnxruntime", "reference script"
+WHOLE, ALONE, SECONDS = "whole process", "encoding alone", "seconds"
+PEAK, BEYOND, LOADED = "peak memory", "beyond the model", "peak memory when loaded"
+FAILED = "no figure"
+
+
+def row(case, contender, quantity, unit, values, note=""):
+    values = list(values)
+    spread = [statistics.median(values), min(values), max(values)] if values else ["", "", ""]
+    spread = ["%.6g" % v if values else v for v in spread]
+    return dict(zip(COLUMNS, [case, contender.name, contender.isa, quantity, unit, len(values)]
+                    + spread + [note]))
+
+
+def failed(case, contender, why):
+    return row(case, contender, FAILED, "", [], why)
+
+
+def memory_rows(case, contender, model_mib):
+    peaks = [r["peak_kib"] / MIB for r in contender.runs]
+    yield row(case, contender, PEAK, "MiB", peaks)
+    yield row(case, contender, BEYOND, "MiB", [p - model_mib for p in peaks])
+
+
+def write(path, head, rows):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".part", "w", encoding="utf-8", newline="") as f:
+        for key, value in head.items():
+            f.write("# %s: %s\n" % (key, value))
+        writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(path + ".part", path)
+
+
+def read(path):
+    """(head, rows) of a file."""
+    head = {}
+    with open(path, encoding="utf-8", newline="") as f:
+        lines = f.read().splitlines(keepends=True)
+    while lines and lines[0].startswith("# "):
+        key, _, value = lines.pop(0)[2:].rstrip("\n").partition(": ")
+        head[key] = value
+    return head, list(csv.DictReader(lines))
+
+
+class Table:
+    """The rows of one file, to be asked."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.cases = list(dict.fromkeys(r["case"] for r in rows))
+
+    def programs(self, case):
+        found = ((r["program"], r["isa"]) for r in self.rows if r["case"] == case)
+        return list(dict.fromkeys(found))
+
+    def find(self, case, program, isa, quantity):
+        for r in self.rows:
+            if (r["case"], r["program"], r["quantity"]) == (case, program, quantity) and \
+                    isa in (None, r["isa"]):
+                return r
+        return None
+
+    def value(self, case, program, isa, quantity):
+        r = self.find(case, program, isa, quantity)
+        return float(r["median"]) if r and r["median"] else None
+
+    def cell(self, case, program, isa, quantity):
+        r = self.find(case, program, isa, quantity)
+        if not r or not r["median"]:
+            return ""
+        middle, least, most = (number(float(r[k])) for k in ("median", "min", "max"))
+        return middle if r["runs"] == "1" else "%s (%s to %s)" % (middle, least, most)
+
+    def runs(self, case, program, isa):
+        counts = [int(r["runs"]) for r in self.rows
+                  if (r["case"], r["program"], r["isa"]) == (case, program, isa)]
+        return str(max(counts))
+
+    def best_tamis(self, case):
+        """The instruction set tamis was best with: the highest that gave a figure."""
+        isas = [i for p, i in self.programs(case) if p == TAMIS
+                and not self.find(case, p, i, FAILED)]
+        return max(isas, key=ISAS.index, default=None)
+
+
+def number(v):
+    if v >= 1000:
+        return "{:,.0f}".format(v)
+    return "%.0f" % v if v >= 100 else "%.1f" % v if v >= 10 else "%.2f" % v if v >= 1 else "%.3f" % v
+
+
+def ratio(a, b):
+    return "" if not a or not b else "%.2f" % (a / b)
+
+
+def markdown_table(head, body):
+    rule = ["---"] * 2 + ["--:"] * (len(head) - 2)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule] + body) + "\n"
+
+
+def program_rows(table, case, quantities, extra=lambda program, isa: []):
+    for program, isa in table.programs(case):
+        no = table.find(case, program, isa, FAILED)
+        cells = [table.cell(case, program, isa, q) for q in quantities]
+        if no:
+            cells[0] = no["note"]
+        yield [program, isa, table.runs(case, program, isa)] + cells + extra(program, isa)
+
+
+def notes(table, case):
+    found = dict.fromkeys("%s %s: %s" % (r["program"], r["isa"], r["note"]) for r in table.rows
+                          if r["case"] == case and r["note"] and r["quantity"] != FAILED)
+    return "".join("- %s.\n" % n for n in found)
+
+
+def embed_section(head, table):
+    yield "### Texts to vectors\n"
+    for case in table.cases:
+        yield "**%s**: %s.\n" % (case, head.get("case " + case, ""))
+        bases = [table.value(case, ST, None, q) for q in (WHOLE, ALONE)]
+
+        def times(program, isa):
+            v = table.value(case, program, isa, WHOLE)
+            return [ratio(v, bases[0]), ratio(v if program == TAMIS else None, bases[1])]
+        yield markdown_table(
+            ["program", "instructions", "runs", "utterances/s, whole process",
+             "encoding alone", "peak MiB", "beyond the model", "times ST", "times ST's encoding"],
+            list(program_rows(table, case, [WHOLE, ALONE, PEAK, BEYOND], times)))
+        yield notes(table, case)
+    yield ("The whole process starts, loads the model, encodes, writes the vectors, ends. The last "
+           "column sets that, for tamis, against sentence-transformers (ST) without its start, "
+           "imports and loading.\n")
+
+
+def start_section(_head, table):
+    yield "### From start to the first vector\n"
+    for case in table.cases:
+        base = table.value(case, ST, None, SECONDS)
+        yield markdown_table(
+            ["program", "instructions", "runs", "seconds, one text, whole process", "peak MiB",
+             "beyond the model", "of ST's time"],
+            list(program_rows(table, case, [SECONDS, PEAK, BEYOND], lambda p, i: [
+                ratio(table.value(case, p, i, SECONDS), base)])))
+        yield notes(table, case)
+
+
+def end_section(head, table):
+    yield "### End to end: extract, filter, pair, embed, deduplicate, export\n"
+    for case in table.cases:
+        base = [table.value(case, SCRIPT, None, q) for q in (SECONDS, BEYOND)]
+
+        def times(program, isa):
+            own = [table.value(case, program, isa, q) for q in (SECONDS, BEYOND)]
+            return [ratio(base[0], own[0]), ratio(own[1], base[1])]
+        yield "**%s**: %s.\n" % (case, head.get("case " + case, ""))
+        yield markdown_table(
+            ["program", "instructions", "runs", "seconds", "CPU seconds", "peak MiB",
+             "beyond the model", "times as fast", "of its memory beyond the model"],
+            list(program_rows(table, case, [SECONDS, "CPU seconds", PEAK, BEYOND], times)))
+        yield notes(table, case)
+
+
+SECTIONS = {"embed": embed_section, "start": start_section, "end-to-end": end_section}
+
+
+def verdict(met):
+    return "not measured" if met is None else "met" if met else "**not met**"
+
+
+def compared(a, b, test):
+    return None if a is None or b is None else test(a, b)
+
+
+def targets(tables):
+    """What was asked, and what was seen."""
+    body = []
+    embed, start, end = (tables.get(m) for m in MEASURES)
+    for case in embed.cases if embed else []:
+        own = embed.value(case, TAMIS, embed.best_tamis(case), WHOLE)
+        for name, quantity in ((ST + ", whole process", WHOLE), (ST + ", encoding alone", ALONE)):
+            peer = embed.value(case, ST, None, quantity)
+            body.append(["embed (%s) at least as fast as %s" % (case, name),
+                         verdict(compared(own, peer, lambda a, b: a >= b)),
+                         "%s times" % ratio(own, peer) if own and peer else ""])
+    for case in start.cases if start else []:
+        own = start.value(case, TAMIS, start.best_tamis(case), SECONDS)
+        body.append(["start to first vector under 0.3 s",
+                     verdict(compared(own, 0.3, lambda a, b: a < b)),
+                     "%.3f s" % own if own else ""])
+    largest = {case.split(",")[0]: case for case in end.cases} if end else {}
+    for case in largest.values():
+        case_isa = end.best_tamis(case)
+        for what, quantity, test in (
+                ("at least 3 times as fast as the reference script", SECONDS,
+                 lambda a, b: 3 * a <= b),
+                ("at most a tenth of its memory beyond the model", BEYOND,
+                 lambda a, b: 10 * a <= b)):
+            own, other = (end.value(case, p, i, quantity)
+                          for p, i in ((TAMIS, case_isa), (SCRIPT, None)))
+            seen = ""
+            if own and other:
+                seen = "%.2f times" % (other / own) if quantity == SECONDS else \
+                    "%.3f of it" % (own / other)
+            body.append(["end to end (%s): %s" % (case, what),
+                         verdict(compared(own, other, test)), seen])
+    return markdown_table(["asked", "", "seen"], body) if body else ""
+
+
+OPENING = """# What was measured
+
+Written by `bench/run.py` (`./dev bench`) from the files in `bench/results`; not to be edited.
+Each figure is the median of its runs, with the least and the most where there were several.
+Programs take turns, run by run, on the same inputs and so many processors as they have threads.
+Memory is the most that was resident, shared pages included; "beyond the model" is that less the
+size of the model's file, %s MiB. The peers' libraries are what pip installs: on Linux that torch
+has CUDA built in, never used here, and loading it is part of their start and of their memory.
+
+"""
+
+
+def render(directory):
+    """RESULTS.md as text."""
+    parts, model = [], ""
+    paths = glob.glob(os.path.join(directory, "*.csv"))
+    for isa in reversed(ISAS):
+        files = {m: read(p) for m in MEASURES for p in paths
+                 if os.path.basename(p) == "%s-%s.csv" % (isa, m)}
+        if not files:
+            continue
+        parts.append("## A machine with %s\n" % isa)
+        model = next(iter(files.values()))[0]["model MiB"]
+        tables = {m: Table(rows) for m, (_, rows) in files.items()}
+        parts.append(targets(tables))
+        for m, (head, _) in files.items():
+            parts += SECTIONS[m](head, tables[m])
+            said = ("- %s: %s\n" % kv for kv in head.items()
+                    if not kv[0].startswith(("case ", "model MiB")))
+            parts.append("".join(said))
+    return OPENING % model + "\n".join(p for p in parts if p)

@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+"""Measures tamis against what else does the job.  `./dev bench` builds tamis and calls this."""
+
+import argparse
+import array
+import datetime
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import corpora
+import peers as peers_module
+import results
+from corpora import ROOT
+from measure import Contender, measure
+from results import ORT, SCRIPT, ST, TAMIS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATH_OPTIONS = ("--tamis", "--model", "--venv", "--out", "--torch-index")
+DIMENSION = 384
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def command_line():
+    p = argparse.ArgumentParser(
+        prog="./dev bench", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Measures tamis against sentence-transformers, ONNX Runtime and the published "
+        "script, on the same inputs in the same run; writes CSV files and RESULTS.md.")
+    p.add_argument("--quick", action="store_true",
+                   help="500 texts, 1,000 turns, 2 runs: a look, kept below build/ only")
+    p.add_argument("--only", metavar="LIST", default=",".join(results.MEASURES),
+                   help="which measures, separated by commas")
+    p.add_argument("--runs", type=int, metavar="N", default=5, help="of each")
+    p.add_argument("--budget", type=float, metavar="SECONDS", default=240,
+                   help="a program that has taken so long in one case has no further run of it")
+    p.add_argument("--timeout", type=float, metavar="SECONDS", default=900,
+                   help="a single run that takes longer is ended, and gives no figure")
+    p.add_argument("--threads", type=int, metavar="N", default=2)
+    p.add_argument("--texts", type=int, metavar="N", default=5000)
+    p.add_argument("--turns", metavar="LIST", default="1000,5000,10000")
+    p.add_argument("--corpus", metavar="NAME", action="append",
+                   help="for end to end; again for more (default: sgd-SYNTHETIC-ratings, "
+                   "topical-chat)")
+    p.add_argument("--tamis", metavar="FILE", default=os.path.join(ROOT, "build", "tamis"))
+    p.add_argument("--model", metavar="DIR", help="default: what `tamis model path` says")
+    p.add_argument("--venv", metavar="DIR", default=os.path.join(ROOT, "build", "bench-venv"),
+                   help="where the peers are, or are installed")
+    p.add_argument("--torch-index", metavar="URL",
+                   help="a package index with CPU builds of torch, a tenth of the size")
+    p.add_argument("--no-peers", action="store_true", help="tamis alone")
+    p.add_argument("--out", metavar="DIR", help="default: bench/, or build/bench/ if --quick")
+    args = p.parse_args()
+    args.only = args.only.split(",")
+    for name in args.only:
+        if name not in results.MEASURES:
+            p.error("--only %s: not one of %s" % (name, ", ".join(results.MEASURES)))
+    try:
+        args.turns = [int(n) for n in args.turns.split(",")]
+    except ValueError:
+        p.error("--turns: whole numbers, separated by commas")
+    args.corpus = args.corpus or ["sgd-SYNTHETIC-ratings", "topical-chat"]
+    if args.quick:
+        args.texts, args.turns, args.runs = min(args.texts, 500), [1000], min(args.runs, 2)
+        args.corpus = args.corpus[:1]
+    args.out = args.out or (os.path.join(ROOT, "build", "bench") if args.quick else HERE)
+    return args
+
+
+def typed():
+    """The command line as it was typed, without values that name places of this machine."""
+    words = ["./dev", "bench"]
+    given = iter(sys.argv[1:])
+    for word in given:
+        name, equals, _ = word.partition("=")
+        if name in PATH_OPTIONS:
+            words.append(name + " ...")
+            if not equals:
+                next(given, None)
+        else:
+            words.append(word)
+    return " ".join(words)
+
+
+def cpu_info(name):
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        return next((line.partition(":")[2].strip() for line in f if line.startswith(name)), "")
+
+
+def machine_isa():
+    """The best of TAMIS_ISA's sets that this processor has."""
+    flags = set(cpu_info("flags").split())
+    if not {"avx2", "fma"} <= flags:
+        return "scalar"
+    if not {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= flags:
+        return "avx2"
+    return "avx512vnni" if "avx512_vnni" in flags else "avx512"
+
+
+def output(*command):
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
+                              check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+class Bench:
+    """What all measures share."""
+
+    def __init__(self, args):
+        self.args = args
+        self.isa = machine_isa()
+        self.work = os.path.join(ROOT, "build", "bench", "work")
+        self.tamis = os.path.abspath(args.tamis)
+        model = args.model or output(self.tamis, "model", "path")
+        self.model = os.path.abspath(model) if model else None
+        self.model_mib = 0.0
+        self.peers = peers_module.Peers(os.path.abspath(args.venv), say)
+        self.env = peers_module.environment(args.threads)
+        self.versions = {}
+        self.absent = {}  # what cannot be measured: contender key -> why
+        self.broken = False  # tamis itself gave no figure somewhere
+
+    def prepare(self):
+        """Everything slow and once only; then each program runs once on one text, untimed, so
+        that none starts cold."""
+        weights = os.path.join(self.model or "", "model.safetensors")
+        if not os.path.exists(weights):
+            raise SystemExit("bench: no model; ./dev model fetches it, or name it with --model")
+        self.model_mib = os.path.getsize(weights) / 1024.0**2
+        if self.args.no_peers:
+            self.peers.missing = self.peers.onnx_missing = "left out (--no-peers)"
+        else:
+            self.peers.install(self.args.torch_index)
+            onnx = os.path.join(self.peers.directory, "all-MiniLM-L6-v2.onnx")
+            self.peers.export(self.model, onnx)
+        os.makedirs(self.work, exist_ok=True)
+        self.one_text = os.path.join(self.work, "one.jsonl")
+        corpora.write_texts(self.one_text, ["Where is my order?"])
+        for c in self.encoders(self.one_text, "warm"):
+            figures = c.run(self.args.threads, self.args.timeout)
+            if figures is None:
+                say("%s cannot be measured: %s: %s" % (c.key, c.failure, c.complaint()))
+                self.absent[c.key] = c.failure
+            else:
+                self.versions.update(figures.get("versions", {}))
+
+    def directory(self, *names):
+        return os.path.join(self.work, *(re.sub(r"[^\w.-]", "-", n) for n in names))
+
+    def tamis_env(self, isa):
+        return dict(self.env, TAMIS_ISA=isa, TAMIS_CLIENT_SECRET="bench",
+                    TAMIS_MODEL_DIR=os.path.dirname(self.model))
+
+    def isas(self):
+        return results.ISAS[:results.ISAS.index(self.isa) + 1]
+
+    def encoders(self, texts, case):
+        """Whatever makes vectors of texts, best tamis first; without those known to be absent."""
+        found = []
+        for isa in reversed(self.isas()):
+            c = Contender(TAMIS, isa, [self.tamis, "embed", "--jsonl", "--quiet", "--threads",
+                                       str(self.args.threads)],
+                          self.tamis_env(isa), texts, self.directory(case, TAMIS + isa))
+            c.vectors = c.stdout
+            found.append(c)
+        for engine in (ST, ORT):
+            work = self.directory(case, engine)
+            c = Contender(engine, "", [], self.env, work=work)
+            c.vectors = os.path.join(work, "vectors.f32")
+            c.after = c.printed
+            if self.peers.why_not(engine):
+                self.absent[c.key] = self.peers.why_not(engine)
+            else:
+                c.command = self.peers.encode_command(engine, self.model, texts, c.vectors,
+                                                      self.args.threads)
+            found.append(c)
+        return [c for c in found if c.key not in self.absent]
+
+    def gone(self, case):
+        """A row for each encoder that cannot be measured."""
+        for key, why in self.absent.items():
+            name, _, isa = key.partition("/")
+            yield results.failed(case, Contender(name, isa, []), why)
+            self.broken = self.broken or name == TAMIS
+
+    def measured(self, case, contenders):
+        """Runs them; yields a row for each that gave no figure."""
+        say("%s" % case)
+        measure(contenders, self.args.runs, self.args.budget, self.args.threads,
+                self.args.timeout, say)
+        for c in contenders:
+            if c.failure and not c.runs:
+                yield results.failed(case, c, c.failure)
+                self.broken = self.broken or c.name == TAMIS
+
+    def head(self):
+        """The head of a CSV file: when, where, with what."""
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024.0**3
+        changed = output("git", "status", "--porcelain", "--untracked-files=no")
+        peers = ", ".join("%s %s" % kv for kv in self.versions.items())
+        return {
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "command": "`%s`" % typed(),
+            "machine": "%s, %d processors, %.0f GiB, Linux %s" % (
+                cpu_info("model name"), os.cpu_count(), memory,
+                ".".join(platform.release().split(".")[:2])),
+            "threads": self.args.threads,
+            "load before": "%.2f" % os.getloadavg()[0],
+            "versions": "%s at commit %s%s; %s; Python %s" % (
+                output(self.tamis, "--version") or TAMIS,
+                output("git", "rev-parse", "--short", "HEAD"),
+                " with changes" if changed else "",
+                peers or "no peers", platform.python_version()),
+            "model MiB": "%.1f" % self.model_mib,
+        }
+
+
+def floats(path):
+    values = array.array("f")
+    with open(path, "rb") as f:
+        values.frombytes(f.read())
+    return values
+
+
+def agreement(contender, first):
+    """How the vectors of a contender differ from those of the first."""
+    if contender is first:
+        return ""
+    a, b = floats(first.vectors), floats(contender.vectors)
+    if len(a) != len(b):
+        return "another number of vectors than %s" % first.key
+    if a == b:
+        return "the same bits as %s" % first.key
+    return "no component off by more than %.1e from %s" % (
+        max(abs(x - y) for x, y in zip(a, b)), first.key)
+
+
+def count_tokens(bench, texts):
+    """Tokens a text, by tamis; None where it cannot say."""
+    try:
+        with open(texts, "rb") as f:
+            done = subprocess.run([bench.tamis, "tokenize", "--jsonl"], stdin=f, check=True,
+                                  env=bench.tamis_env("scalar"), capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    lines = done.stdout.splitlines()
+    return sum(len(line.split()) for line in lines) / max(1, len(lines))
+
+
+def measure_embed(bench, head):
+    rows = []
+    for name, what, texts in corpora.texts(bench.args.texts):
+        case = "%s, %d texts" % (name, len(texts))
+        path = os.path.join(bench.work, name + ".jsonl")
+        corpora.write_texts(path, texts)
+        tokens = count_tokens(bench, path)
+        head["case " + case] = what + (", %.1f tokens each" % tokens if tokens else "")
+        contenders = bench.encoders(path, name)
+        rows += list(bench.gone(case)) + list(bench.measured(case, contenders))
+        contenders = [c for c in contenders if c.runs]
+        for c in contenders:
+            rows.append(results.row(case, c, results.WHOLE, "utterances/s",
+                                    (len(texts) / r["wall"] for r in c.runs),
+                                    agreement(c, contenders[0])))
+            if "encode" in c.runs[0]:
+                rows.append(results.row(case, c, results.ALONE, "utterances/s",
+                                        (len(texts) / r["encode"] for r in c.runs)))
+            rows.append(results.row(case, c, "CPU seconds", "s", (r["cpu"] for r in c.runs)))
+            rows += results.memory_rows(case, c, bench.model_mib)
+    return rows
+
+
+def measure_start(bench, _head):
+    case = "one text"
+    contenders = bench.encoders(bench.one_text, "start")
+    rows = list(bench.gone(case)) + list(bench.measured(case, contenders))
+    for c in contenders:
+        if c.runs:
+            rows.append(results.row(case, c, results.SECONDS, "s", (r["wall"] for r in c.runs)))
+            rows += results.memory_rows(case, c, bench.model_mib)
+    return rows
+
+
+class Tenant:
+    """sim/tenant.py in a process of its own."""
+
+    def __init__(self, corpus):
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(ROOT, "sim", "tenant.py"), corpus],
+            stdout=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+
+    def __enter__(self):
+        word, _, self.url = self.process.stdout.readline().strip().partition(" ")
+        if word != "listening":
+            self.__exit__()
+            raise SystemExit("bench: the simulated tenant does not start")
+        return self
+
+    def __exit__(self, *_exc):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+CONFIG = """[source]
+base_url = %s
+client_id = bench
+page_delay = 0
+
+[store]
+url = tamis.db
+
+[export]
+csv = out.csv
+"""
+
+
+def fresh(work, files):
+    """Empties a work directory and writes these files there, {name: text}."""
+    def prepare():
+        shutil.rmtree(work, ignore_errors=True)
+        os.makedirs(work)
+        for name, text in files.items():
+            with open(os.path.join(work, name), "w", encoding="utf-8") as f:
+                f.write(text)
+    return prepare
+
+
+def job_contenders(bench, case, url):
+    """The whole job, by tamis and by the script."""
+    work = bench.directory(case, TAMIS)
+    own = Contender(TAMIS, bench.isa, [bench.tamis, "run", "--json", "--no-progress", "--threads",
+                                       str(bench.args.threads)],
+                    bench.tamis_env(bench.isa), work=work,
+                    before=fresh(work, {"tamis.ini": CONFIG % url}))
+    own.after = lambda: {"parts": own.printed().get("seconds", {})}
+    if not bench.peers.python:
+        return [own]
+    work = bench.directory(case, SCRIPT)
+    script = Contender(SCRIPT, "", [
+        bench.peers.python, os.path.join(HERE, "reference_script.py"), url, "--model", bench.model,
+        "--page-delay", "0", "--output", "out.csv", "--state", "state.json"],
+        dict(bench.env, CLIENT_SECRET="bench"), work=work, before=fresh(work, {}))
+    return [own, script]
+
+
+def same_csv(own, script):
+    """What to say of the two CSV files, or "" when there are not two."""
+    if not own.runs or not script.runs:
+        return ""
+    files = []
+    for c in (own, script):
+        with open(os.path.join(c.work, "out.csv"), "rb") as f:
+            files.append(f.read())
+    if files[0] == files[1]:
+        return "its CSV has the same bytes as the script's (%s bytes)" % "{:,}".format(len(files[0]))
+    a, b = (set(f.splitlines()) for f in files)
+    return "**its CSV is not the script's**: %d lines only here, %d only there" % (
+        len(a - b), len(b - a))
+
+
+def measure_job(bench, head):
+    rows = []
+    for corpus in map(corpora.Corpus, bench.args.corpus):
+        for turns in bench.args.turns:
+            path = os.path.join(bench.work, "corpus.jsonl")
+            interactions, found = corpus.cut(path, turns)
+            case = "%s, %d turns" % (corpus.name, found)
+            if "case " + case in head:
+                say("%s: %d turns are more than there are" % (corpus.name, turns))
+                continue
+            head["case " + case] = "{:,} interactions".format(interactions)
+            with Tenant(path) as tenant:
+                contenders = job_contenders(bench, case, tenant.url)
+                rows += bench.measured(case, contenders)
+            if len(contenders) == 1:
+                rows.append(results.failed(case, Contender(SCRIPT, "", []), bench.peers.missing))
+            note = same_csv(*contenders) if len(contenders) == 2 else ""
+            for c in contenders:
+                rows += job_rows(bench, case, c, note if c.name == TAMIS else "")
+    return rows
+
+
+def job_rows(bench, case, c, note):
+    if not c.runs:
+        return
+    yield results.row(case, c, results.SECONDS, "s", (r["wall"] for r in c.runs), note)
+    yield results.row(case, c, "CPU seconds", "s", (r["cpu"] for r in c.runs))
+    yield from results.memory_rows(case, c, bench.model_mib)
+    for part in c.runs[0].get("parts", {}):
+        yield results.row(case, c, "seconds: " + part, "s", (r["parts"][part] for r in c.runs))
+
+
+MEASURES = {"embed": measure_embed, "start": measure_start, "end-to-end": measure_job}
+
+
+def main():
+    args = command_line()
+    bench = Bench(args)
+    bench.prepare()
+    directory = os.path.join(args.out, "results")
+    for name in results.MEASURES:
+        if name not in args.only:
+            continue
+        head = bench.head()
+        rows = MEASURES[name](bench, head)
+        results.write(os.path.join(directory, "%s-%s.csv" % (bench.isa, name)), head, rows)
+    text = results.render(directory)
+    with open(os.path.join(args.out, "RESULTS.md"), "w", encoding="utf-8") as f:
+        f.write(text)
+    shutil.rmtree(bench.work)
+    print(text)
+    return 1 if bench.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
