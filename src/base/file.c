@@ -64,6 +64,11 @@ void file_unmap(file_map *m)
     *m = (file_map){0};
 }
 
+void file_map_cool(const file_map *m)
+{
+    if (m->bytes.p) (void)madvise((void *)m->bytes.p, m->bytes.n, MADV_DONTNEED);
+}
+
 status file_sha256(const char *path, char out[SHA256_HEX], err *e)
 {
     file_map m = {0};

@@ -16,6 +16,8 @@ typedef struct file_map {
 } file_map;
 status file_map_open(const char *path, file_map *out, err *e) MUST_USE;
 void file_unmap(file_map *m);
+/* Lets go of the memory that reading took; the bytes stay readable. */
+void file_map_cool(const file_map *m);
 
 /* SHA-256 of a file, as hex. */
 status file_sha256(const char *path, char out[SHA256_HEX], err *e) MUST_USE;

@@ -1,0 +1,211 @@
+/* kernels_avx2.c - the canonical arithmetic, eight outputs to a register (AVX2 and FMA).
+ *
+ * linear keeps 6 rows by 16 columns in registers: 12 accumulators, two loads and six
+ * broadcasts for twelve fused multiply-adds.  k is taken in blocks, so that a panel of
+ * weights (K_BLOCK x 16 floats, 24 KiB) stays in the first cache while all rows pass by. */
+#include <immintrin.h>
+
+#include "embed/kernels.h"
+
+enum { ROWS = 6, K_BLOCK = 384 };
+
+/* One tile: `rows` (a constant where it is called) rows by 16 columns, over k. */
+typedef struct tile {
+    const float *x, *w; /* w: the panel, [k][16] */
+    float *y;
+    size_t ldx, ldy, k;
+    const float *start; /* where the chains begin: the bias, or NULL: at y itself */
+} tile;
+
+static inline __attribute__((always_inline)) void run_tile(const tile *t, int rows)
+{
+    __m256 lo[ROWS], hi[ROWS];
+    for (int r = 0; r < rows; r++) {
+        const float *from = t->start ? t->start : t->y + (size_t)r * t->ldy;
+        lo[r] = _mm256_loadu_ps(from);
+        hi[r] = _mm256_loadu_ps(from + 8);
+    }
+    const float *w = t->w, *x = t->x;
+    for (size_t k = 0; k < t->k; k++, w += KERNEL_LANES) {
+        __m256 a = _mm256_loadu_ps(w), b = _mm256_loadu_ps(w + 8);
+        for (int r = 0; r < rows; r++) {
+            __m256 v = _mm256_broadcast_ss(x + (size_t)r * t->ldx + k);
+            lo[r] = _mm256_fmadd_ps(v, a, lo[r]);
+            hi[r] = _mm256_fmadd_ps(v, b, hi[r]);
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        _mm256_storeu_ps(t->y + (size_t)r * t->ldy, lo[r]);
+        _mm256_storeu_ps(t->y + (size_t)r * t->ldy + 8, hi[r]);
+    }
+}
+
+static void run_rows(tile t, size_t m)
+{
+    for (; m >= ROWS; m -= ROWS, t.x += ROWS * t.ldx, t.y += ROWS * t.ldy) run_tile(&t, ROWS);
+    switch (m) {
+    case 5:
+        run_tile(&t, 5);
+        break;
+    case 4:
+        run_tile(&t, 4);
+        break;
+    case 3:
+        run_tile(&t, 3);
+        break;
+    case 2:
+        run_tile(&t, 2);
+        break;
+    case 1:
+        run_tile(&t, 1);
+        break;
+    default:
+        break;
+    }
+}
+
+static void linear(const linear_job *j)
+{
+    static const float zeros[KERNEL_LANES];
+    for (size_t k0 = 0; k0 < j->k; k0 += K_BLOCK) {
+        size_t k = j->k - k0 < K_BLOCK ? j->k - k0 : K_BLOCK;
+        for (size_t p = 0; p < j->n / KERNEL_LANES; p++) {
+            const float *bias = j->bias ? j->bias + p * KERNEL_LANES : zeros;
+            run_rows((tile){.x = j->x + k0,
+                            .w = j->w + (p * j->k + k0) * KERNEL_LANES,
+                            .y = j->y + p * KERNEL_LANES,
+                            .ldx = j->ldx,
+                            .ldy = j->ldy,
+                            .k = k,
+                            .start = k0 ? NULL : bias},
+                     j->m);
+        }
+    }
+}
+
+static inline __m256 poly(const float *p, int degree, __m256 x)
+{
+    __m256 sum = _mm256_set1_ps(p[degree]);
+    for (int i = degree - 1; i >= 0; i--) sum = _mm256_fmadd_ps(sum, x, _mm256_set1_ps(p[i]));
+    return sum;
+}
+
+static inline __m256 exp_nonpositive(__m256 x)
+{
+    const __m256 rounder = _mm256_set1_ps(EXP_ROUND);
+    x = _mm256_max_ps(x, _mm256_set1_ps(EXP_LOWEST));
+    __m256 rounded = _mm256_fmadd_ps(x, _mm256_set1_ps(EXP_LOG2E), rounder);
+    __m256 n = _mm256_sub_ps(rounded, rounder);
+    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_HIGH), x);
+    r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_LOW), r);
+    __m256 e = _mm256_fmadd_ps(_mm256_mul_ps(r, r), poly(exp_poly, 4, r), r);
+    __m256i shift = _mm256_slli_epi32(_mm256_castps_si256(rounded), 23);
+    e = _mm256_add_ps(_mm256_set1_ps(1.0f), e);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(e), shift));
+}
+
+static inline __m256 erf_any(__m256 x)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
+    __m256 t = _mm256_andnot_ps(sign, x);
+    __m256 near = _mm256_fmadd_ps(x, poly(erf_near, 6, _mm256_mul_ps(x, x)), x);
+    __m256 is_near = _mm256_cmp_ps(t, one, _CMP_LT_OQ);
+    t = _mm256_min_ps(t, _mm256_set1_ps(ERF_FAR_LIMIT));
+    __m256 power = _mm256_xor_ps(sign, _mm256_mul_ps(t, poly(erf_far, 7, t)));
+    __m256 far = _mm256_sub_ps(one, exp_nonpositive(power));
+    far = _mm256_or_ps(far, _mm256_and_ps(sign, x));
+    return _mm256_blendv_ps(far, near, is_near);
+}
+
+static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i);
+        __m256 e = erf_any(_mm256_mul_ps(v, _mm256_set1_ps(HALF_SQRT2)));
+        e = _mm256_add_ps(_mm256_set1_ps(1.0f), e);
+        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), v), e));
+    }
+}
+
+/* The fixed tree over 16 partial sums: 8, 4, 2, 1. */
+static inline float tree(__m256 low, __m256 high)
+{
+    __m256 eight = _mm256_add_ps(low, high);
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+static void normalize(float *x, const float *more, const layer_norm *p)
+{
+    __m256 low = _mm256_setzero_ps(), high = low;
+    for (size_t i = 0; i < p->n; i += KERNEL_LANES) {
+        __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
+        if (more) {
+            a = _mm256_add_ps(a, _mm256_loadu_ps(more + i));
+            b = _mm256_add_ps(b, _mm256_loadu_ps(more + i + 8));
+            _mm256_storeu_ps(x + i, a);
+            _mm256_storeu_ps(x + i + 8, b);
+        }
+        low = _mm256_add_ps(low, a);
+        high = _mm256_add_ps(high, b);
+    }
+    __m256 mean = _mm256_set1_ps(tree(low, high) / (float)p->n);
+    low = high = _mm256_setzero_ps();
+    for (size_t i = 0; i < p->n; i += KERNEL_LANES) {
+        __m256 a = _mm256_sub_ps(_mm256_loadu_ps(x + i), mean);
+        __m256 b = _mm256_sub_ps(_mm256_loadu_ps(x + i + 8), mean);
+        low = _mm256_fmadd_ps(a, a, low);
+        high = _mm256_fmadd_ps(b, b, high);
+    }
+    float variance = tree(low, high) / (float)p->n + p->eps;
+    __m256 scale = _mm256_set1_ps(1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(variance))));
+    for (size_t i = 0; i < p->n; i += 8) {
+        __m256 d = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), mean), scale);
+        d = _mm256_fmadd_ps(d, _mm256_loadu_ps(p->gamma + i), _mm256_loadu_ps(p->beta + i));
+        _mm256_storeu_ps(x + i, d);
+    }
+}
+
+/* All ones in the lanes below n. */
+static inline __m256 lanes_below(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    int limit = n < 8 ? (int)n : 8;
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(limit), lane));
+}
+
+static float softmax(float *x, size_t n)
+{
+    __m256 low = _mm256_setzero_ps(), high = low;
+    float top = x[0];
+    for (size_t i = 1; i < n; i++) top = x[i] > top ? x[i] : top;
+    const __m256 most = _mm256_set1_ps(top);
+    for (size_t i = 0; i < n; i += KERNEL_LANES) {
+        size_t left = n - i;
+        __m256 a = exp_nonpositive(_mm256_sub_ps(_mm256_loadu_ps(x + i), most));
+        __m256 b = exp_nonpositive(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8), most));
+        if (left < KERNEL_LANES) { /* zeros add nothing to a sum of positive numbers */
+            a = _mm256_and_ps(a, lanes_below(left));
+            b = _mm256_and_ps(b, lanes_below(left < 8 ? 0 : left - 8));
+        }
+        _mm256_storeu_ps(x + i, a);
+        _mm256_storeu_ps(x + i + 8, b);
+        low = _mm256_add_ps(low, a);
+        high = _mm256_add_ps(high, b);
+    }
+    return 1.0f / tree(low, high);
+}
+
+static float sum_squares(const float *x, size_t n)
+{
+    __m256 low = _mm256_setzero_ps(), high = low;
+    for (size_t i = 0; i < n; i += KERNEL_LANES) {
+        __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
+        low = _mm256_fmadd_ps(a, a, low);
+        high = _mm256_fmadd_ps(b, b, high);
+    }
+    return tree(low, high);
+}
+
+const kernels kernels_avx2 = {linear, gelu, normalize, softmax, sum_squares};
