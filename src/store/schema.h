@@ -1,0 +1,50 @@
+/* schema.h - the tables of a store and the statements on them, as SQL text. */
+#ifndef TAMIS_STORE_SCHEMA_H
+#define TAMIS_STORE_SCHEMA_H
+
+enum {
+    SCHEMA_APPLICATION_ID = 0x54414d49, /* "TAMI" */
+    SCHEMA_VERSION = 1
+};
+
+/* Makes all tables in an empty database. */
+extern const char schema_sql[];
+
+/* Statements that give at most one row. */
+typedef enum {
+    Q_GET,
+    Q_SET,
+    Q_INTERACTION_HASH,
+    Q_ADD_INTERACTION,
+    Q_CHANGE_INTERACTION,
+    Q_FIND,
+    Q_REJECTED_HASH,
+    Q_ADD_REJECTED,
+    Q_GENERATION,
+    Q_SET_GENERATION,
+    Q_OPEN_SLICE,
+    Q_CURSOR_NEWEST,
+    Q_CURSOR_LOWEST,
+    Q_ADD_SLICE,
+    Q_CHANGE_SLICE,
+    Q_MARK_SEEN,
+    Q_FORGET_SEEN,
+    Q_VECTOR,
+    Q_PUT_VECTOR,
+    Q_DROP_VECTORS,
+    Q_CLEAR_VERDICTS,
+    Q_ADD_VERDICT,
+    Q_BEGIN_RUN,
+    Q_END_RUN,
+    Q_INTERRUPTED_RUNS,
+    Q_COUNT_ALL,
+    N_QUERIES
+} query;
+
+extern const char *const query_sql[N_QUERIES];
+
+/* Statements with many rows. */
+extern const char list_interactions[], list_rejected[], list_slices[], list_runs[];
+extern const char list_verdicts[], list_verdicts_of[], list_duplicates_of[];
+
+#endif
