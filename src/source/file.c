@@ -44,6 +44,7 @@ static status more(reading *r, err *e)
 
 static str rest(const reading *r)
 {
+    if (!r->bytes.p) return STR("");
     return (str){r->bytes.p + r->at, r->bytes.n - r->at};
 }
 
@@ -91,15 +92,11 @@ static status element(void *ctx, str raw, err *e)
     return r->fn(r->ctx, raw, e);
 }
 
-/* The array of a page; *is false: the value is something else. */
+/* The array that a page or an array is; false: the value is something else. */
 static bool page_array(str value, str *array)
 {
-    err unused = {0};
-    bool found = false;
-    if (value.n && value.p[0] == '[') return *array = value, true;
-    if (!value.n || value.p[0] != '{') return false;
-    if (page_member(value, "interactions", array, &found, &unused)) return false;
-    return found && array->n && array->p[0] == '[';
+    if (value.n && *value.p == '[') return *array = value, true;
+    return page_find(value, array);
 }
 
 /* Hands on a value: the elements of a page or an array, or the value itself. */
@@ -144,13 +141,24 @@ static status read_rest(reading *r, err *e)
     return ST_OK;
 }
 
+/* The value that text begins with; false: it does not end. */
+static bool first_value(str text, str *value)
+{
+    bool bracket = *text.p == '{' || *text.p == '[';
+    *value = (str){text.p, bracket ? page_value_end(text) : js_value_end(text, 0)};
+    return value->n > 0;
+}
+
+static str behind(str text, str value)
+{
+    return trim((str){text.p + value.n, text.n - value.n});
+}
+
 /* Whether text is values one after the other, to its end. */
 static bool adds_up(str text)
 {
-    for (size_t at = js_skip_blank(text, 0); at < text.n; at = js_skip_blank(text, at)) {
-        at = js_value_end(text, at);
-        if (!at) return false;
-    }
+    for (str value; text.n; text = behind(text, value))
+        if (!first_value(text, &value)) return false;
     return true;
 }
 
@@ -161,24 +169,20 @@ static bool second_line_is_value(str text)
     text = trim((str){nl + 1, text.n - (size_t)(nl + 1 - text.p)});
     nl = text.n ? memchr(text.p, '\n', text.n) : NULL;
     str line = trim((str){text.p, nl ? (size_t)(nl - text.p) : text.n});
-    return line.n && line.p[0] == '{' && js_value_end(line, 0) == line.n;
+    return line.n && *line.p == '{' && page_value_end(line) == line.n;
 }
 
 static status read_whole(reading *r, err *e)
 {
     status st = read_rest(r, e);
     if (st) return st;
-    str text = rest(r);
+    str text = trim(rest(r)), value;
     if (!adds_up(text)) {
         if (second_line_is_value(text)) return read_lines(r, false, e);
         return err_set(e, ST_FAILED, "%s: JSON cut short, or brackets that do not match", r->name);
     }
-    size_t at = js_skip_blank(text, 0);
-    while (at < text.n && st == ST_OK) {
-        size_t end = js_value_end(text, at);
-        st = hand_on(r, (str){text.p + at, end - at}, e);
-        at = js_skip_blank(text, end);
-    }
+    for (; text.n && st == ST_OK; text = behind(text, value))
+        st = first_value(text, &value) ? hand_on(r, value, e) : ST_OK;
     return st;
 }
 
@@ -225,7 +229,7 @@ static status read_records(reading *r, err *e)
     if (st || !line.n) return st;
     str value = trim(line);
     bool bracket = value.n && (value.p[0] == '{' || value.p[0] == '[');
-    size_t end = bracket ? js_value_end(value, 0) : value.n;
+    size_t end = bracket ? page_value_end(value) : value.n;
     if (!whole || (bracket && !end && !string_is_open(value))) return read_whole(r, e);
     bool expand = end && page_array((str){value.p, end}, &array);
     if (expand && end < value.n)

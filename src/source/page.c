@@ -28,19 +28,32 @@ static bool is_bracketed(str raw, char open, char close)
     return raw.n >= 2 && raw.p[0] == open && raw.p[raw.n - 1] == close;
 }
 
-status page_member(str object, const char *name, str *value, bool *found, err *e)
+size_t page_value_end(str text)
+{
+    js_cutter c = {.text = text};
+    str key, item;
+    js_cut_result r;
+    while ((r = js_cut(&c, &key, &item)) == JS_CUT_ITEM) {
+    }
+    if (r == JS_CUT_BROKEN) return 0;
+    return is_bracketed((str){text.p, c.at}, *text.p, *text.p == '{' ? '}' : ']') ? c.at : 0;
+}
+
+/* The last member of this name as it stands; empty if there is none. */
+static str member(str object, const char *name)
 {
     js_cutter c = {.text = object};
-    str key = {0}, item = {0};
-    js_cut_result r;
-    *found = false;
-    while ((r = js_cut(&c, &key, &item)) == JS_CUT_ITEM) {
-        if (!js_key_is(key, name)) continue;
-        *value = item;
-        *found = true;
-    }
-    if (r == JS_CUT_END) return ST_OK;
-    return err_set(e, ST_FAILED, "JSON cut short or broken near byte %zu of %zu", c.at, object.n);
+    str key = {0}, item = {0}, found = {0};
+    while (js_cut(&c, &key, &item) == JS_CUT_ITEM)
+        if (js_key_is(key, name)) found = item;
+    return found;
+}
+
+bool page_find(str object, str *array)
+{
+    if (!object.n || *object.p != '{') return false;
+    *array = member(object, "interactions");
+    return is_bracketed(*array, '[', ']');
 }
 
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx, err *e)
@@ -53,7 +66,7 @@ status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *
         if (st) return st;
     }
     if (r == JS_CUT_END && js_skip_blank(array, c.at) == array.n) return ST_OK;
-    return err_set(e, ST_FAILED, "JSON cut short or broken near byte %zu of its array", c.at);
+    return err_set(e, ST_FAILED, "JSON broken near byte %zu of an array", c.at);
 }
 
 /* A count, as a number or as a text; -1: nothing that counts. */
@@ -89,29 +102,21 @@ static status collect(void *ctx, str raw, err *e)
 
 status page_cut(source_page *p, err *e)
 {
-    str text = page_skip_bom(buf_view(&p->body)), list, total;
-    size_t start = js_skip_blank(text, 0), end = js_value_end(text, start);
-    bool found;
+    str text = page_skip_bom(buf_view(&p->body)), list;
+    size_t start = js_skip_blank(text, 0);
+    text = (str){text.p + start, text.n - start};
     free(p->records);
     p->records = NULL;
     p->n_records = 0;
     p->total = -1;
-    if (!text.n) return err_set(e, ST_FAILED, "an empty body");
-    if (text.p[start < text.n ? start : 0] != '{')
-        return err_set(e, ST_FAILED, "not a JSON object");
-    if (!end) return err_set(e, ST_FAILED, "JSON cut short after %zu bytes", text.n);
+    if (!text.n) return err_set(e, ST_FAILED, "it is empty");
+    if (*text.p != '{') return err_set(e, ST_FAILED, "it is not a JSON object");
+    size_t end = page_value_end(text);
+    if (!end) return err_set(e, ST_FAILED, "its JSON is cut short or broken");
     if (js_skip_blank(text, end) != text.n)
-        return err_set(e, ST_FAILED, "bytes behind the JSON object");
-    text = (str){text.p + start, end - start};
-    if (!is_bracketed(text, '{', '}')) return err_set(e, ST_FAILED, "brackets do not match");
-    status st = page_member(text, "totalCount", &total, &found, e);
-    if (st) return st;
-    if (found) p->total = count_of(total);
-    st = page_member(text, "interactions", &list, &found, e);
-    if (st) return st;
-    if (!found) return err_set(e, ST_FAILED, "no \"interactions\" in the answer");
-    if (!is_bracketed(list, '[', ']'))
-        return err_set(e, ST_FAILED, "\"interactions\" is not an array");
+        return err_set(e, ST_FAILED, "something stands behind the JSON object");
+    if (!page_find(text, &list)) return err_set(e, ST_FAILED, "it has no array \"interactions\"");
+    p->total = count_of(member(text, "totalCount"));
     collecting c = {.page = p};
     return page_elements(list, collect, &c, e);
 }

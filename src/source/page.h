@@ -11,14 +11,16 @@ enum { PAGE_RECORDS_LIMIT = 1 << 20 };
  * with an "interactions" array (cut short, a web page ...), and why. */
 status page_cut(source_page *p, err *e) MUST_USE;
 
-/* Calls fn for each element of a raw JSON array, as it stands.  ST_FAILED: its brackets do not
+/* The end of the array or object that text begins with; 0: its brackets do not match. */
+size_t page_value_end(str text);
+
+/* The raw array "interactions" of an object (of equal keys the last); false: there is none. */
+bool page_find(str object, str *array);
+
+/* Calls fn for each element of a raw array, as it stands.  ST_FAILED: its brackets do not
  * match; else what fn gave, if it was not ST_OK. */
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx,
                      err *e) MUST_USE;
-
-/* The raw value of the last member of this name ("interactions", "totalCount"); false: there
- * is none.  ST_FAILED as above. */
-status page_member(str object, const char *name, str *value, bool *found, err *e) MUST_USE;
 
 /* The text without a leading byte order mark. */
 str page_skip_bom(str text);
