@@ -51,7 +51,8 @@ class Peers:
         return os.path.exists(python) or self._run([sys.executable, "-m", "venv", self.directory])
 
     def _installed(self, python, torch_index):
-        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+               "--retries", "2"]
         if torch_index and not self._run(pip + ["--index-url", torch_index, "torch"]):
             return False
         if not torch_index and self._run(pip + ["-r", REQUIREMENTS]):

@@ -18,7 +18,7 @@ MIB = 1024.0
 
 TAMIS, ST, ORT, SCRIPT = "tamis", "sentence-transformers", "onnxruntime", "reference script"
 WHOLE, ALONE, SECONDS = "whole process", "encoding alone", "seconds"
-PEAK, BEYOND, LOADED = "peak memory", "beyond the model", "peak memory when loaded"
+PEAK, ANONYMOUS, BEYOND = "peak memory", "anonymous memory", "beyond the model"
 FAILED = "no figure"
 
 
@@ -36,8 +36,12 @@ def failed(case, contender, why):
 
 def memory_rows(case, contender, model_mib):
     peaks = [r["peak_kib"] / MIB for r in contender.runs]
+    anonymous = [r["anonymous_kib"] / MIB for r in contender.runs]
     yield row(case, contender, PEAK, "MiB", peaks)
-    yield row(case, contender, BEYOND, "MiB", [p - model_mib for p in peaks])
+    yield row(case, contender, ANONYMOUS, "MiB", anonymous)
+    # only the used pages of a mapped model are resident: taking all of it off could hide memory
+    yield row(case, contender, BEYOND, "MiB",
+              [max(p - model_mib, a) for p, a in zip(peaks, anonymous)])
 
 
 def write(path, head, rows):
@@ -106,7 +110,7 @@ class Table:
 def number(v):
     if v >= 1000:
         return "{:,.0f}".format(v)
-    return "%.0f" % v if v >= 100 else "%.1f" % v if v >= 10 else "%.2f" % v if v >= 1 else "%.3f" % v
+    return "%.*f" % (sum(v < bound for bound in (1, 10, 100)), v)
 
 
 def ratio(a, b):
@@ -231,9 +235,10 @@ OPENING = """# What was measured
 Written by `bench/run.py` (`./dev bench`) from the files in `bench/results`; not to be edited.
 Each figure is the median of its runs, with the least and the most where there were several.
 Programs take turns, run by run, on the same inputs and so many processors as they have threads.
-Memory is the most that was resident, shared pages included; "beyond the model" is that less the
-size of the model's file, %s MiB. The peers' libraries are what pip installs: on Linux that torch
-has CUDA built in, never used here, and loading it is part of their start and of their memory.
+Peak MiB is the most that was resident, shared pages included; "beyond the model" is that less the
+size of the model's file, %s MiB, or the anonymous memory alone where that is more. The peers'
+libraries are what pip installs: on Linux that torch has CUDA built in, never used here, and loading
+it is part of their start and of their memory.
 
 """
 
@@ -251,9 +256,11 @@ def render(directory):
         model = next(iter(files.values()))[0]["model MiB"]
         tables = {m: Table(rows) for m, (_, rows) in files.items()}
         parts.append(targets(tables))
+        told = None
         for m, (head, _) in files.items():
+            said = "".join("- %s: %s\n" % kv for kv in head.items()
+                           if not kv[0].startswith(("case ", "model MiB")))
+            parts += [said] if said != told else []  # as a rule all are of one run
+            told = said
             parts += SECTIONS[m](head, tables[m])
-            said = ("- %s: %s\n" % kv for kv in head.items()
-                    if not kv[0].startswith(("case ", "model MiB")))
-            parts.append("".join(said))
     return OPENING % model + "\n".join(p for p in parts if p)
