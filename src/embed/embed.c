@@ -36,7 +36,7 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     if (!em) return err_nomem(e, "loading the model");
     em->m = m;
     em->pool = p;
-    status st = encoder_new(m, kernels_for(i), &em->encoder, e);
+    status st = encoder_new(m, i, &em->encoder, e);
     for (int w = 0; st == ST_OK && w < pool_size(p); w++) {
         em->scratch[w] = encoder_scratch_new(em->encoder);
         if (!em->scratch[w]) st = err_nomem(e, "loading the model");

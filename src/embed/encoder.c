@@ -12,7 +12,7 @@
  *   pooling    the sum over the tokens in order, divided by its length (the mean points the same way)
  *
  * linear is one chain of fused multiply-adds for each output, k ascending, that starts at the
- * bias; a sum over a row is 16 strided partial sums and a fixed tree (kernels.h).
+ * bias (base/gemm.h); a sum over a row is 16 strided partial sums and a fixed tree (kernels.h).
  *
  * A tile is a few sequences one after the other, without padding: what is the same for all
  * tokens runs over the tile, attention over each sequence.  It stays in the second cache while
@@ -38,6 +38,7 @@ typedef struct packed_layer {
 struct encoder {
     const model *m;
     const kernels *k;
+    gemm_fn gemm;
     float *memory;    /* all below lies in it */
     float *positions; /* [max tokens, hidden] position and type together */
     layer_norm words_norm;
@@ -193,14 +194,15 @@ static status pack(encoder *en, err *e)
                    m->dir, MODEL_REFETCH);
 }
 
-status encoder_new(const model *m, const kernels *k, encoder **out, err *e)
+status encoder_new(const model *m, isa i, encoder **out, err *e)
 {
     carver c = {0};
     *out = NULL;
     encoder *en = calloc(1, sizeof *en);
     if (!en) return err_nomem(e, "loading the model");
     en->m = m;
-    en->k = k;
+    en->k = kernels_for(i);
+    en->gemm = gemm_for(i);
     carve_encoder(&c, en);
     en->memory = c.at = new_floats(c.used);
     c.used = 0;
@@ -252,15 +254,15 @@ void encoder_scratch_free(encoder_scratch *s)
 
 static void apply(const encoder *en, const packed *p, const float *x, size_t m, float *y)
 {
-    en->k->linear(&(linear_job){.x = x,
-                                .ldx = p->k,
-                                .m = m,
-                                .k = p->k,
-                                .w = p->weight,
-                                .bias = p->bias,
-                                .y = y,
-                                .ldy = p->n,
-                                .n = p->n});
+    en->gemm(&(gemm_job){.x = x,
+                         .ldx = p->k,
+                         .m = m,
+                         .k = p->k,
+                         .w = p->weight,
+                         .start = p->bias,
+                         .y = y,
+                         .ldy = p->n,
+                         .n = p->n});
 }
 
 static void normalize_rows(const encoder *en, float *x, const float *more, const layer_norm *p,
@@ -299,24 +301,24 @@ static void attend(const encoder *en, encoder_scratch *s, const float *qkv, size
 {
     const size_t h = en->m->hidden, head = h / en->m->n_heads, ld = round_up(n);
     pack_head(qkv + h, qkv + 2 * h, n, en, s);
-    en->k->linear(&(linear_job){.x = qkv,
-                                .ldx = 3 * h,
-                                .m = n,
-                                .k = head,
-                                .w = s->keys,
-                                .y = s->scores,
-                                .ldy = ld,
-                                .n = ld});
+    en->gemm(&(gemm_job){.x = qkv,
+                         .ldx = 3 * h,
+                         .m = n,
+                         .k = head,
+                         .w = s->keys,
+                         .y = s->scores,
+                         .ldy = ld,
+                         .n = ld});
     float scale[MODEL_TOKENS];
     for (size_t t = 0; t < n; t++) scale[t] = en->k->softmax(s->scores + t * ld, n);
-    en->k->linear(&(linear_job){.x = s->scores,
-                                .ldx = ld,
-                                .m = n,
-                                .k = n,
-                                .w = s->values,
-                                .y = context,
-                                .ldy = h,
-                                .n = head});
+    en->gemm(&(gemm_job){.x = s->scores,
+                         .ldx = ld,
+                         .m = n,
+                         .k = n,
+                         .w = s->values,
+                         .y = context,
+                         .ldy = h,
+                         .n = head});
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < head; i++) context[t * h + i] *= scale[t];
 }

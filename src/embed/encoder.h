@@ -9,7 +9,7 @@
 typedef struct encoder encoder;
 
 /* The model outlives it.  ST_FAILED: no memory, or a weight that is not finite. */
-status encoder_new(const model *m, const kernels *k, encoder **out, err *e) MUST_USE;
+status encoder_new(const model *m, isa i, encoder **out, err *e) MUST_USE;
 void encoder_free(encoder *en);
 
 /* Sequences of 2 to model_max_tokens ids, all together at most ENCODER_TILE tokens, or one. */

@@ -9,22 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/isa.h"
+#include "base/gemm.h"
 
-/* Columns of a panel of packed weights, lanes of a sum, grain of all row lengths. */
-enum { KERNEL_LANES = 16 };
-
-/* y[i][j] = bias[j], then fma(x[i][k], w[k][j], .) for k ascending.  w is packed in panels of 16
- * columns: [n / 16][k][16].  k_block columns of x at a time: the chain may rest in y
- * between two of them, a float32 either way. */
-typedef struct linear_job {
-    const float *x; /* [m, k], rows ldx apart */
-    size_t ldx, m, k;
-    const float *w;
-    const float *bias; /* [n]; NULL: zeros */
-    float *y;          /* [m, n], rows ldy apart */
-    size_t ldy, n;     /* n a multiple of 16 */
-} linear_job;
+/* Partial sums of a row, grain of all row lengths; the products are base/gemm.h's. */
+enum { KERNEL_LANES = GEMM_PANEL };
 
 typedef struct layer_norm {
     const float *gamma, *beta; /* [n] */
@@ -33,8 +21,6 @@ typedef struct layer_norm {
 } layer_norm;
 
 typedef struct kernels {
-    void (*linear)(const linear_job *j);
-
     /* x = x / 2 (1 + erf(x / sqrt 2)), each of n (a multiple of 16). */
     void (*gelu)(float *x, size_t n);
 

@@ -1,87 +1,7 @@
-/* kernels_avx2.c - the canonical arithmetic, eight outputs to a register (AVX2 and FMA).
- *
- * linear keeps 6 rows by 16 columns in registers: 12 accumulators, two loads and six
- * broadcasts for twelve fused multiply-adds.  k is taken in blocks, so that a panel of
- * weights (K_BLOCK x 16 floats, 24 KiB) stays in the first cache while all rows pass by. */
+/* kernels_avx2.c - the canonical arithmetic, eight outputs to a register (AVX2 and FMA). */
 #include <immintrin.h>
 
 #include "embed/kernels.h"
-
-enum { ROWS = 6, K_BLOCK = 384 };
-
-/* One tile: `rows` (a constant where it is called) rows by 16 columns, over k. */
-typedef struct tile {
-    const float *x, *w; /* w: the panel, [k][16] */
-    float *y;
-    size_t ldx, ldy, k;
-    const float *start; /* where the chains begin: the bias, or NULL: at y itself */
-} tile;
-
-static inline __attribute__((always_inline)) void run_tile(const tile *t, int rows)
-{
-    __m256 lo[ROWS], hi[ROWS];
-    for (int r = 0; r < rows; r++) {
-        const float *from = t->start ? t->start : t->y + (size_t)r * t->ldy;
-        lo[r] = _mm256_loadu_ps(from);
-        hi[r] = _mm256_loadu_ps(from + 8);
-    }
-    const float *w = t->w, *x = t->x;
-    for (size_t k = 0; k < t->k; k++, w += KERNEL_LANES) {
-        __m256 a = _mm256_loadu_ps(w), b = _mm256_loadu_ps(w + 8);
-        for (int r = 0; r < rows; r++) {
-            __m256 v = _mm256_broadcast_ss(x + (size_t)r * t->ldx + k);
-            lo[r] = _mm256_fmadd_ps(v, a, lo[r]);
-            hi[r] = _mm256_fmadd_ps(v, b, hi[r]);
-        }
-    }
-    for (int r = 0; r < rows; r++) {
-        _mm256_storeu_ps(t->y + (size_t)r * t->ldy, lo[r]);
-        _mm256_storeu_ps(t->y + (size_t)r * t->ldy + 8, hi[r]);
-    }
-}
-
-static void run_rows(tile t, size_t m)
-{
-    for (; m >= ROWS; m -= ROWS, t.x += ROWS * t.ldx, t.y += ROWS * t.ldy) run_tile(&t, ROWS);
-    switch (m) {
-    case 5:
-        run_tile(&t, 5);
-        break;
-    case 4:
-        run_tile(&t, 4);
-        break;
-    case 3:
-        run_tile(&t, 3);
-        break;
-    case 2:
-        run_tile(&t, 2);
-        break;
-    case 1:
-        run_tile(&t, 1);
-        break;
-    default:
-        break;
-    }
-}
-
-static void linear(const linear_job *j)
-{
-    static const float zeros[KERNEL_LANES];
-    for (size_t k0 = 0; k0 < j->k; k0 += K_BLOCK) {
-        size_t k = j->k - k0 < K_BLOCK ? j->k - k0 : K_BLOCK;
-        for (size_t p = 0; p < j->n / KERNEL_LANES; p++) {
-            const float *bias = j->bias ? j->bias + p * KERNEL_LANES : zeros;
-            run_rows((tile){.x = j->x + k0,
-                            .w = j->w + (p * j->k + k0) * KERNEL_LANES,
-                            .y = j->y + p * KERNEL_LANES,
-                            .ldx = j->ldx,
-                            .ldy = j->ldy,
-                            .k = k,
-                            .start = k0 ? NULL : bias},
-                     j->m);
-        }
-    }
-}
 
 static inline __m256 poly(const float *p, int degree, __m256 x)
 {
@@ -208,4 +128,4 @@ static float sum_squares(const float *x, size_t n)
     return tree(low, high);
 }
 
-const kernels kernels_avx2 = {linear, gelu, normalize, softmax, sum_squares};
+const kernels kernels_avx2 = {gelu, normalize, softmax, sum_squares};

@@ -12,21 +12,6 @@
 #define KERNELS_NAME kernels_scalar
 #endif
 
-static void linear(const linear_job *j)
-{
-    for (size_t p = 0; p < j->n / KERNEL_LANES; p++) {
-        const float *panel = j->w + p * j->k * KERNEL_LANES;
-        for (size_t i = 0; i < j->m; i++) {
-            float acc[KERNEL_LANES] = {0};
-            if (j->bias) memcpy(acc, j->bias + p * KERNEL_LANES, sizeof acc);
-            for (size_t k = 0; k < j->k; k++)
-                for (size_t c = 0; c < KERNEL_LANES; c++)
-                    acc[c] = fmaf(j->x[i * j->ldx + k], panel[k * KERNEL_LANES + c], acc[c]);
-            memcpy(j->y + i * j->ldy + p * KERNEL_LANES, acc, sizeof acc);
-        }
-    }
-}
-
 /* p[0] + x p[1] + x^2 p[2] ... */
 static float poly(const float *p, int degree, float x)
 {
@@ -107,4 +92,4 @@ static float sum_squares(const float *x, size_t n)
     return tree(part);
 }
 
-const kernels KERNELS_NAME = {linear, gelu, normalize, softmax, sum_squares};
+const kernels KERNELS_NAME = {gelu, normalize, softmax, sum_squares};

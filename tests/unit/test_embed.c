@@ -186,38 +186,6 @@ static size_t all_kernels(const kernels **out)
     return n;
 }
 
-static void check_linear(const kernels *k, size_t m, size_t inner, size_t n, bool with_bias)
-{
-    float *x = random_floats(m * inner, 1), *w = random_floats(inner * n, 1);
-    float *bias = random_floats(n, 1), *want = random_floats(m * n, 1), *got = copy_of(want, m * n);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            float acc = with_bias ? bias[j] : 0.0f;
-            for (size_t t = 0; t < inner; t++)
-                acc = fmaf(x[i * inner + t], w[(j / 16 * inner + t) * 16 + j % 16], acc);
-            want[i * n + j] = acc;
-        }
-    k->linear(&(linear_job){x, inner, m, inner, w, with_bias ? bias : NULL, got, n, n});
-    same_bits(got, want, m * n);
-    free(x);
-    free(w);
-    free(bias);
-    free(want);
-    free(got);
-}
-
-static void test_linear_is_one_chain(void **state)
-{
-    (void)state;
-    const kernels *all[3];
-    for (size_t k = all_kernels(all); k--;) {
-        for (size_t m = 1; m <= 14; m++) check_linear(all[k], m, 5 * m, 16, m % 2);
-        check_linear(all[k], 7, 384, 48, true);
-        check_linear(all[k], 3, 385, 32, true);
-        check_linear(all[k], 8, 1000, 16, false);
-    }
-}
-
 static void test_kernels_agree(void **state)
 {
     (void)state;
@@ -614,7 +582,6 @@ int main(void)
         cmocka_unit_test(test_special_tokens_in_the_text),
         cmocka_unit_test(test_long_words_and_long_texts),
         cmocka_unit_test(test_not_a_vocabulary),
-        cmocka_unit_test(test_linear_is_one_chain),
         cmocka_unit_test(test_kernels_agree),
         cmocka_unit_test(test_exp_and_erf_are_near),
         cmocka_unit_test(test_vectors_are_of_unit_length_and_differ),

@@ -1,0 +1,290 @@
+/* test_dedup.c - the matrix product, and greedy deduplication against the plain double loop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+
+#include "base/gemm.h"
+#include "dedup/greedy.h"
+
+static uint64_t random_state = 1;
+
+static uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((random_state >> 33) % n);
+}
+
+static float random_float(void)
+{
+    return (float)random_below(1u << 24) / (float)(1u << 23) - 1.0f;
+}
+
+static float *random_floats(size_t n)
+{
+    float *p = malloc((n + 1) * sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++) p[i] = random_float();
+    return p;
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+/* --- gemm ----------------------------------------------------------------------------------------- */
+
+static void check_gemm(gemm_fn gemm, size_t m, size_t inner, size_t n, bool with_start)
+{
+    float *x = random_floats(m * inner), *w = random_floats(inner * n), *start = random_floats(n);
+    float *want = random_floats(m * n), *got = random_floats(m * n);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float acc = with_start ? start[j] : 0.0f;
+            for (size_t k = 0; k < inner; k++)
+                acc = fmaf(x[i * inner + k], w[(j / 16 * inner + k) * 16 + j % 16], acc);
+            want[i * n + j] = acc;
+        }
+    gemm(&(gemm_job){x, inner, m, inner, w, with_start ? start : NULL, got, n, n});
+    assert_memory_equal(got, want, m * n * sizeof *got);
+    free(x);
+    free(w);
+    free(start);
+    free(want);
+    free(got);
+}
+
+static void test_each_output_is_one_chain(void **state)
+{
+    (void)state;
+    gemm_fn all[3];
+    size_t n = 0;
+    all[n++] = gemm_scalar;
+    if (__builtin_cpu_supports("fma")) all[n++] = gemm_scalar_fma;
+    if (has_avx2()) all[n++] = gemm_avx2;
+    while (n--) {
+        for (size_t m = 1; m <= 14; m++) check_gemm(all[n], m, 5 * m, 16, m % 2);
+        check_gemm(all[n], 7, 384, 48, true);
+        check_gemm(all[n], 3, 385, 32, true); /* more than a block of k */
+        check_gemm(all[n], 8, 1000, 16, false);
+    }
+}
+
+/* --- greedy ---------------------------------------------------------------------------------------- */
+
+typedef struct rows {
+    float *vectors;
+    uint32_t *unit, *group;
+    greedy_input in;
+} rows;
+
+static void rows_free(rows *r)
+{
+    free(r->vectors);
+    free(r->unit);
+    free(r->group);
+}
+
+/* Unit vectors around a few centres, so that cosines lie on both sides of the threshold; some have
+ * the same bits under different numbers. */
+static rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double spread, uint32_t groups)
+{
+    rows r = {random_floats(n_vectors * dim), calloc(n_rows + 1, 4), calloc(n_rows + 1, 4), {0}};
+    assert_true(r.unit && r.group);
+    for (size_t v = 0; v < n_vectors; v++) {
+        float *x = r.vectors + v * dim;
+        const float *centre = r.vectors + (v ? random_below((uint32_t)v) : 0) * dim;
+        if (v > 9 && random_below(10) < 8)
+            for (size_t i = 0; i < dim; i++) x[i] = centre[i] + (float)spread * x[i];
+        double norm = sqrt(cosine_exact(x, x, dim));
+        for (size_t i = 0; i < dim; i++) x[i] = (float)((double)x[i] / norm);
+        if (v > 9 && random_below(20) == 0) memcpy(x, centre, dim * sizeof *x);
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        r.unit[i] = random_below((uint32_t)n_vectors);
+        r.group[i] = random_below(groups);
+    }
+    r.in = (greedy_input){.vectors = r.vectors,
+                          .n_vectors = n_vectors,
+                          .dim = dim,
+                          .unit = r.unit,
+                          .group = groups > 1 ? r.group : NULL,
+                          .n_rows = n_rows,
+                          .threshold = 0.85};
+    return r;
+}
+
+/* The rule as it is worded. */
+static void plain(const greedy_input *in, verdict *out)
+{
+    for (size_t i = 0; i < in->n_rows; i++) {
+        const float *x = in->vectors + in->unit[i] * in->dim;
+        bool dropped = false;
+        out[i] = (verdict){NO_ROW, -HUGE_VAL};
+        for (size_t k = 0; k < i; k++) {
+            const float *y = in->vectors + in->unit[k] * in->dim;
+            if (out[k].kept_row != NO_ROW || (in->group && in->group[i] != in->group[k])) continue;
+            double cosine = cosine_exact(x, y, in->dim);
+            if (cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0) dropped = true;
+            if (cosine > out[i].score) out[i] = (verdict){(uint32_t)k, cosine};
+        }
+        if (!dropped) out[i] = (verdict){NO_ROW, 1.0};
+    }
+}
+
+static void check(const greedy_input *in, int n_threads, isa set, size_t *n_kept)
+{
+    verdict *want = calloc(in->n_rows + 1, sizeof *want),
+            *got = calloc(in->n_rows + 1, sizeof *got);
+    pool *p;
+    err e = {0};
+    assert_true(want && got);
+    assert_int_equal(pool_new(n_threads, &p, &e), ST_OK);
+    greedy_options o = {.isa = set, .pool = p};
+    assert_int_equal(greedy_run(in, &o, got, &e), ST_OK);
+    plain(in, want);
+    *n_kept = 0;
+    for (size_t i = 0; i < in->n_rows; i++) {
+        assert_int_equal(got[i].kept_row, want[i].kept_row);
+        assert_true(got[i].score == want[i].score);
+        *n_kept += got[i].kept_row == NO_ROW;
+    }
+    pool_free(p);
+    free(want);
+    free(got);
+}
+
+static void check_all(rows *r)
+{
+    size_t kept;
+    for (int set = ISA_SCALAR; set <= (has_avx2() ? ISA_AVX2 : ISA_SCALAR); set++)
+        for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
+            check(&r->in, n_threads, (isa)set, &kept);
+            assert_true(kept > 0 && kept < r->in.n_rows); /* else the case says little */
+        }
+    rows_free(r);
+}
+
+static void test_the_plain_rule(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 12; i++) {
+        static const double spreads[] = {0.05, 0.3, 0.6, 1.0};
+        rows r =
+            make_rows(50 + 60 * i, 30 + 40 * i, 8 + 8 * (i % 5), spreads[i % 4], i % 3 ? 1 : 3);
+        check_all(&r);
+    }
+}
+
+/* More kept rows than a piece of packed memory holds, more rows than a block. */
+static void test_many_rows(void **state)
+{
+    (void)state;
+    rows r = make_rows(3500, 3000, 32, 0.55, 1);
+    size_t kept;
+    check(&r.in, 2, has_avx2() ? ISA_AVX2 : ISA_SCALAR, &kept);
+    assert_true(kept > 1100 && kept < 3000);
+    rows_free(&r);
+}
+
+/* Texts that come again and again. */
+static void test_few_vectors_many_rows(void **state)
+{
+    (void)state;
+    rows r = make_rows(2500, 40, 16, 0.4, 2);
+    check_all(&r);
+}
+
+static void test_thresholds(void **state)
+{
+    (void)state;
+    static const double thresholds[] = {1.0, 0.9999999, 0.5, 0.01};
+    for (size_t i = 0; i < 4; i++) {
+        rows r = make_rows(300, 200, 24, 0.01, 1);
+        r.in.threshold = thresholds[i];
+        check_all(&r);
+    }
+}
+
+/* A cosine exactly at the threshold is a duplicate; one double below is not. */
+static void test_at_the_threshold(void **state)
+{
+    (void)state;
+    float vectors[2][8] = {{0.6f, 0.8f}, {0.8f, 0.6f}};
+    uint32_t unit[2] = {0, 1};
+    verdict out[2];
+    err e = {0};
+    pool *p;
+    double cosine = cosine_exact(vectors[0], vectors[1], 8);
+    greedy_input in = {.vectors = vectors[0], .n_vectors = 2, .dim = 8, .unit = unit, .n_rows = 2};
+    assert_int_equal(pool_new(1, &p, &e), ST_OK);
+    greedy_options o = {.isa = ISA_SCALAR, .pool = p};
+    in.threshold = cosine;
+    assert_int_equal(greedy_run(&in, &o, out, &e), ST_OK);
+    assert_int_equal(out[1].kept_row, 0);
+    assert_true(out[1].score == cosine);
+    in.threshold = nextafter(cosine, 1);
+    assert_int_equal(greedy_run(&in, &o, out, &e), ST_OK);
+    assert_int_equal(out[1].kept_row, NO_ROW);
+    pool_free(p);
+}
+
+/* Of equally near kept rows the earliest is named. */
+static void test_ties_go_to_the_earliest(void **state)
+{
+    (void)state;
+    float vectors[3][8] = {{1}, {0, 1}, {0.8f, 0.8f}};
+    uint32_t unit[3] = {0, 1, 2};
+    verdict out[3];
+    err e = {0};
+    pool *p;
+    greedy_input in = {vectors[0], 3, 8, unit, NULL, 3, 0.7};
+    assert_int_equal(pool_new(1, &p, &e), ST_OK);
+    assert_int_equal(greedy_run(&in, &(greedy_options){.isa = ISA_SCALAR, .pool = p}, out, &e),
+                     ST_OK);
+    assert_int_equal(out[1].kept_row, NO_ROW);
+    assert_int_equal(out[2].kept_row, 0);
+    pool_free(p);
+}
+
+static void test_what_is_refused(void **state)
+{
+    (void)state;
+    float vectors[2][8] = {{1}, {0, NAN}};
+    uint32_t unit[2] = {0, 1};
+    verdict out[2];
+    err e = {0};
+    pool *p;
+    stop_flag stop = 1;
+    greedy_input in = {vectors[0], 2, 8, unit, NULL, 2, 0.85};
+    assert_int_equal(pool_new(1, &p, &e), ST_OK);
+    greedy_options o = {.isa = ISA_SCALAR, .pool = p};
+    assert_int_equal(greedy_run(&in, &o, out, &e), ST_FAILED);
+    assert_non_null(strstr(e.msg, "vector 2"));
+    vectors[1][1] = 1;
+    o.stop = &stop;
+    assert_int_equal(greedy_run(&in, &o, out, &e), ST_INCOMPLETE);
+    in.n_rows = in.n_vectors = 0;
+    assert_int_equal(greedy_run(&in, &o, out, &e), ST_OK);
+    pool_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_output_is_one_chain),
+        cmocka_unit_test(test_the_plain_rule),
+        cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_few_vectors_many_rows),
+        cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_at_the_threshold),
+        cmocka_unit_test(test_ties_go_to_the_earliest),
+        cmocka_unit_test(test_what_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
