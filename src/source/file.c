@@ -200,7 +200,7 @@ static bool string_is_open(str line)
     return open;
 }
 
-/* Leaves out a byte order mark and blank lines at the front. */
+/* Leaves out a byte order mark and blanks at the front. */
 static status skip_front(reading *r, err *e)
 {
     while (r->bytes.n < 3 && !r->end) {
@@ -208,15 +208,17 @@ static status skip_front(reading *r, err *e)
         if (st) return st;
     }
     str text = rest(r);
-    r->at += text.n - page_skip_bom(text).n;
     if (text.n >= 2 && (!memcmp(text.p, "\xFF\xFE", 2) || !memcmp(text.p, "\xFE\xFF", 2)))
         return err_set(e, ST_FAILED, "%s is UTF-16; convert it to UTF-8", r->name);
+    r->at += text.n - page_skip_bom(text).n;
     for (;;) {
-        str line;
-        bool whole;
-        status st = peek_line(r, WHOLE_LIMIT, &line, &whole, e);
-        if (st || !whole || trim(line).n) return st;
-        skip_line(r, line);
+        text = rest(r);
+        size_t n = js_skip_blank(text, 0);
+        for (size_t i = 0; i < n; i++) r->line += text.p[i] == '\n';
+        r->at += n;
+        if (n < text.n || r->end) return ST_OK;
+        status st = more(r, e);
+        if (st) return st;
     }
 }
 
@@ -225,12 +227,15 @@ static status read_records(reading *r, err *e)
     str line, array;
     bool whole;
     status st = skip_front(r, e);
-    if (st == ST_OK) st = peek_line(r, WHOLE_LIMIT, &line, &whole, e);
-    if (st || !line.n) return st;
+    str text = rest(r);
+    if (st || !text.n) return st;
+    bool bracket = *text.p == '{' || *text.p == '[';
+    if (!bracket) return read_lines(r, false, e);
+    st = peek_line(r, WHOLE_LIMIT, &line, &whole, e);
+    if (st) return st;
     str value = trim(line);
-    bool bracket = value.n && (value.p[0] == '{' || value.p[0] == '[');
-    size_t end = bracket ? page_value_end(value) : value.n;
-    if (!whole || (bracket && !end && !string_is_open(value))) return read_whole(r, e);
+    size_t end = page_value_end(value);
+    if (!whole || (!end && !string_is_open(value))) return read_whole(r, e);
     bool expand = end && page_array((str){value.p, end}, &array);
     if (expand && end < value.n)
         return err_set(e, ST_FAILED, "%s: something stands behind the page on line %llu", r->name,

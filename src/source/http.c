@@ -288,8 +288,7 @@ static status explain(const transfer *t, CURLcode r, err *e)
     if (r == CURLE_PEER_FAILED_VERIFICATION || r == CURLE_SSL_CACERT_BADFILE ||
         r == CURLE_SSL_ISSUER_ERROR)
         return explain_tls(h, where, r, e);
-    if (r == CURLE_URL_MALFORMAT || r == CURLE_UNSUPPORTED_PROTOCOL)
-        return err_set(e, ST_USAGE, "%s: %s", t->q->key, why);
+    if (r == CURLE_URL_MALFORMAT) return err_set(e, ST_USAGE, "%s: %s", t->q->key, why);
     if (t->stalled)
         snprintf(what, sizeof what, "no answer for %g s (source.timeout)", h->o.timeout);
     else if (r == CURLE_OPERATION_TIMEDOUT)
@@ -301,6 +300,8 @@ static status explain(const transfer *t, CURLcode r, err *e)
         snprintf(what, sizeof what, "cannot connect: %s", why);
     else if (r == CURLE_PARTIAL_FILE)
         snprintf(what, sizeof what, "the answer was cut short (%s)", why);
+    else if (r == CURLE_UNSUPPORTED_PROTOCOL || r == CURLE_WEIRD_SERVER_REPLY)
+        snprintf(what, sizeof what, "what answers does not speak HTTP: %s", why);
     else if (r == CURLE_SSL_CONNECT_ERROR)
         snprintf(what, sizeof what, "no TLS connection: %s", why);
     else

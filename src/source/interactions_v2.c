@@ -2,9 +2,8 @@
  *
  * One call of source_get is one page: as many tries as the options allow, waits in between as the
  * server asks.  A token that is turned down (401) is renewed once a page and does not count as a
- * try; a page that comes with HTTP 200 but is not one (a sign-in page, JSON cut short) counts as
+ * try; an answer of HTTP 200 that is no page (a sign-in page, JSON cut short) counts as
  * a failed try.  Nothing but a whole page is ever handed on. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -152,8 +151,8 @@ static status take_page(source *s, source_page *out, err *e)
     if (page_cut(out, &why) == ST_OK) return ST_OK;
     s->reply.again = true;
     return err_set(e, ST_INCOMPLETE,
-                   "%.*s answers HTTP 200 but not with a page of interactions: %s",
-                   STR_FMT(http_where(s->url.p)), why.msg);
+                   "%.*s answers HTTP %ld but not with a page of interactions: %s",
+                   STR_FMT(http_where(s->url.p)), s->reply.status, why.msg);
 }
 
 /* One try: a token, if need be a new one, and the request. */
@@ -168,7 +167,7 @@ static status try_once(source *s, bool *renewed, source_page *out, err *e)
             .url = s->url.p, .key = "source.base_url", .bearer = token, .limit = PAGE_LIMIT};
         st = http_send(s->http, &q, &s->reply, e);
         if (st) return st;
-        if (s->reply.status == 200) return take_page(s, out, e);
+        if (s->reply.status >= 200 && s->reply.status < 300) return take_page(s, out, e);
         if (s->reply.status != 401 || *renewed) return explain(s, token, e);
         *renewed = true;
         auth_forget(&s->auth);
