@@ -57,6 +57,14 @@ def write_texts(path, some):
         f.writelines(json.dumps({"text": t}) + "\n" for t in some)
 
 
+def readable(interaction):
+    """Can the script read it?  It ends at a rating that is a string, at a text that is null."""
+    rating = interaction.get("rating")
+    messages = interaction.get("messages")
+    return (rating is None or isinstance(rating, (int, float))) and isinstance(messages, list) \
+        and all(isinstance(m, dict) and isinstance(m.get("text", ""), str) for m in messages)
+
+
 def count_turns(interaction):
     """The turns of an interaction that pass the rating, as the reference counts them."""
     rating = interaction.get("rating")
@@ -74,12 +82,13 @@ def count_turns(interaction):
 
 
 class Corpus:
-    """A corpus to extract, newest first, as a tenant serves it."""
+    """A corpus to extract, newest first, as a tenant serves it, without what ends the script."""
 
     def __init__(self, name):
         path = path_of(name)
         self.name = name if path else "own"
-        self._raws = [r.raw for r in sorted(map(Record, read_lines(path or OWN)), key=Record.order)]
+        records = sorted(map(Record, read_lines(path or OWN)), key=Record.order)
+        self._raws = [r.raw for r in records if readable(json.loads(r.raw))]
 
     def cut(self, path, turns):
         """Writes the newest interactions that give at least `turns` turns, or all; returns how

@@ -132,7 +132,8 @@ def program_rows(table, case, quantities, extra=lambda program, isa: []):
 
 
 def notes(table, case):
-    found = dict.fromkeys("%s %s: %s" % (r["program"], r["isa"], r["note"]) for r in table.rows
+    found = dict.fromkeys("%s: %s" % (" ".join(filter(None, (r["program"], r["isa"]))), r["note"])
+                          for r in table.rows
                           if r["case"] == case and r["note"] and r["quantity"] != FAILED)
     return "".join("- %s.\n" % n for n in found)
 

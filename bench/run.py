@@ -208,6 +208,7 @@ class Bench:
         """The head of a CSV file: when, where, with what."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024.0**3
         changed = output("git", "status", "--porcelain", "--untracked-files=no")
+        commit = output("git", "rev-parse", "--short", "HEAD")
         peers = ", ".join("%s %s" % kv for kv in self.versions.items())
         return {
             "date": self.started.strftime("%Y-%m-%d %H:%M UTC"),
@@ -217,10 +218,9 @@ class Bench:
                 ".".join(platform.release().split(".")[:2])),
             "threads": self.args.threads,
             "load before": "%.2f" % self.load,
-            "versions": "%s at commit %s%s; %s; Python %s" % (
+            "versions": "%s%s%s; %s; Python %s" % (
                 output(self.tamis, "--version") or TAMIS,
-                output("git", "rev-parse", "--short", "HEAD"),
-                " with changes" if changed else "",
+                commit and " at commit " + commit, " with changes" if changed else "",
                 peers or "no peers", platform.python_version()),
             "model MiB": "%.1f" % self.model_mib,
         }
