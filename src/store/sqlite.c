@@ -43,7 +43,7 @@ status db_damaged(const db *d, const char *why, err *e)
 static status failed_io(const db *d, int code, int why, err *e)
 {
     if (code == SQLITE_IOERR_NOMEM) return err_nomem(e, "using the store");
-    if (why == ENOSPC || code == SQLITE_IOERR_SHMSIZE)
+    if (why == ENOSPC || (code == SQLITE_IOERR_SHMSIZE && !why))
         return no_room(d, "no space left on the device", e);
     if (why == EDQUOT || why == EFBIG) return no_room(d, strerror(why), e);
     return err_set(e, ST_FAILED,
@@ -52,10 +52,12 @@ static status failed_io(const db *d, int code, int why, err *e)
                    d->name, sqlite3_errstr(code), why ? strerror(why) : "cause unknown");
 }
 
-/* What the last call of SQLite complained about. */
+/* What the last call of SQLite complained about.  SQLite tells the errno of an open that
+ * failed, but not of a commit that did; so errno is set to 0 before each call and looked at
+ * here. */
 static status failed(const db *d, err *e)
 {
-    int code = sqlite3_extended_errcode(d->handle), why = sqlite3_system_errno(d->handle);
+    int why = errno, code = sqlite3_extended_errcode(d->handle);
     const char *name = d->name;
     switch (code & 0xff) {
     case SQLITE_FULL:
@@ -74,6 +76,7 @@ static status failed(const db *d, err *e)
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
+        why = sqlite3_system_errno(d->handle);
         if (why == EACCES || why == EROFS || why == EPERM || why == ENOENT || why == EMFILE)
             return err_sys(e, why, "cannot open or write the store %s (or its -wal and -shm)",
                            name);
@@ -201,6 +204,7 @@ void db_rollback(const db *d)
 
 status db_run(const db *d, const char *sql, err *e)
 {
+    errno = 0;
     return sqlite3_exec(d->handle, sql, NULL, NULL, NULL) ? failed(d, e) : ST_OK;
 }
 
@@ -216,6 +220,7 @@ status db_ask_text(const db *d, const char *sql, buf *out, err *e)
 
 static status kept_statement(db *d, query which, sqlite3_stmt **out, err *e)
 {
+    errno = 0;
     if (!d->kept[which] && sqlite3_prepare_v3(d->handle, query_sql[which], -1,
                                               SQLITE_PREPARE_PERSISTENT, &d->kept[which], NULL))
         return failed(d, e);
@@ -230,6 +235,7 @@ status db_ask(db *d, query which, const value *v, size_t n, rows **row, err *e)
     status st = kept_statement(d, which, &q, e);
     if (st == ST_OK) st = bind_all(d, q, v, n, e);
     if (st) return st;
+    errno = 0;
     int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         *row = q;
@@ -266,6 +272,7 @@ int64_t db_last_id(const db *d)
 status db_list(const db *d, const char *sql, const value *v, size_t n, rows **out, err *e)
 {
     *out = NULL;
+    errno = 0;
     if (sqlite3_prepare_v2(d->handle, sql, -1, out, NULL)) return failed(d, e);
     return bind_all(d, *out, v, n, e);
 }
@@ -273,6 +280,7 @@ status db_list(const db *d, const char *sql, const value *v, size_t n, rows **ou
 bool db_next(const db *d, rows *r, status *st, err *e)
 {
     if (*st) return false;
+    errno = 0;
     int rc = sqlite3_step(r);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) *st = failed(d, e);
     return rc == SQLITE_ROW;

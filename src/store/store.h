@@ -110,6 +110,8 @@ typedef struct stored_run {
     str command, state, result;
 } stored_run;
 typedef status (*store_run_fn)(void *ctx, const stored_run *r, err *e);
+/* The last ones, newest first.  One that never ended has the state "running" if a writer
+ * holds the store now, else "interrupted". */
 status store_each_run(store *s, unsigned last_n, store_run_fn fn, void *ctx, err *e) MUST_USE;
 
 /* --- what it holds, for `status` ------------------------------------------------------- */

@@ -299,10 +299,11 @@ status store_put(store *s, str id, instant at, str raw, put_result *out, err *e)
     if (*out == PUT_SAME) return ST_OK;
     st = pack(s, raw, e);
     if (st) return st;
-    value s_ = integer(at.s), ns = integer(at.ns), h = hash_blob(hash);
+    value seconds = integer(at.s), ns = integer(at.ns), sum = hash_blob(hash);
     value packed = blob(buf_view(&s->packed));
-    st = number ? change(s, Q_CHANGE_INTERACTION, VALUES(s_, ns, h, packed, integer(number)), e)
-                : change(s, Q_ADD_INTERACTION, VALUES(blob(id), s_, ns, h, packed), e);
+    st = number
+             ? change(s, Q_CHANGE_INTERACTION, VALUES(seconds, ns, sum, packed, integer(number)), e)
+             : change(s, Q_ADD_INTERACTION, VALUES(blob(id), seconds, ns, sum, packed), e);
     if (st == ST_OK) s->changes++;
     return st;
 }
