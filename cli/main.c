@@ -63,6 +63,7 @@ static int configure(cli *c)
 {
     tamis_error e = {0};
     const char *path = c->config;
+    if (strcmp(c->command, "init") == 0) return 0; /* the file is written, not read */
     if (!path && access("tamis.ini", F_OK) == 0) path = "tamis.ini";
     bool asks_api = strcmp(c->command, "run") == 0 || strcmp(c->command, "sync") == 0;
     if (!path && asks_api && !c->n_settings)

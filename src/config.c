@@ -80,7 +80,7 @@ static const key keys[] = {
      "a directory; empty: where `tamis model fetch` put it"},
     {"embed", "precision", KEY_CHOICE, AT(embed.precision), "exact", "exact|fast", 0, 0,
      "exact, or fast: the same rows kept, checked"},
-    {"dedup", "threshold", KEY_NUMBER, AT(dedup.threshold), "0.85", NULL, 0.5, 1,
+    {"dedup", "threshold", KEY_NUMBER, AT(dedup.threshold), "0.85", NULL, 0.01, 1,
      "cosine from which a turn repeats an earlier one"},
     {"dedup", "domain", KEY_CHOICE, AT(dedup.domain), "all", "all|bot", 0, 0,
      "compare all turns, or those of one bot"},

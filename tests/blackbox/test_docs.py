@@ -60,6 +60,7 @@ def shown_is(shown, real):
     if not shown.strip():
         return True
     pattern = r"[\s\S]*?".join(map(re.escape, re.split(r"\.\.\.|…", shown.strip("\n"))))
+    real = real.replace("\r\n", "\n")  # of the CSV
     return re.fullmatch(pattern, real.strip("\n")) is not None
 
 
