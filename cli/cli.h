@@ -41,7 +41,7 @@ int cli_print(char *text, FILE *to);
 /* Flushes standard output; an exit status. */
 int cli_flush(void);
 
-/* --- commands: each returns the exit status ------------------------------------------------ */
+/* --- commands: each returns the exit status ------------------------------------------------- */
 
 int cmd_job(cli *c);  /* run, sync, curate, export, import */
 int cmd_view(cli *c); /* status, explain */
@@ -50,7 +50,7 @@ int cmd_model(cli *c);
 int cmd_tokenize(cli *c);
 int cmd_embed(cli *c);
 
-/* --- help ------------------------------------------------------------------------------------ */
+/* --- help ----------------------------------------------------------------------------------- */
 
 typedef struct command {
     const char *name;
@@ -67,7 +67,7 @@ void help_one(const command *c, FILE *to);
 /* The nearest of `names` (NULL-terminated) by edit distance. */
 const char *nearest(const char *name, const char *const *names);
 
-/* --- progress ---------------------------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------------------------- */
 
 /* Starts listening to a job: lines by level, a progress line on a terminal. */
 void progress_listen(const cli *c, tamis *t);

@@ -42,7 +42,7 @@ typedef struct tamis_error {
 
 TAMIS_API const char *tamis_version(void);
 
-/* --- a job -------------------------------------------------------------------------------- */
+/* --- a job ---------------------------------------------------------------------------------- */
 
 typedef struct tamis tamis;
 

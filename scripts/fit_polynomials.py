@@ -57,7 +57,8 @@ def show(name, result):
 if __name__ == "__main__":
     half = mp.log(2) / 2
     # exp(r) = 1 + r + r^2 P(r)
-    show("exp: P", fit(lambda r: (mp.exp(r) - 1 - r) / r ** 2 if r else mp.mpf(1) / 2, -half, half, 4))
+    show("exp: P", fit(lambda r: (mp.exp(r) - 1 - r) / r ** 2 if r else mp.mpf(1) / 2,
+                       -half, half, 4))
     # erf(x) = x + x P(x^2), |x| < 1
     show("erf, near: P", fit(lambda s: mp.erf(mp.sqrt(s)) / mp.sqrt(s) - 1, mp.mpf(10) ** -12,
                              mp.mpf(1), 6))

@@ -50,7 +50,8 @@ def marks(normalizer):
     """{character: combining class} of those that survive and are sorted."""
     candidates = [c for c in scalars() if unicodedata.combining(chr(c))
                   and normalizer.normalize_str("a" + chr(c) + "b") == "a" + chr(c) + "b"]
-    pairs = {(a, b) for a, b in itertools.permutations(candidates, 2) if swapped(normalizer, a, "", b)}
+    pairs = {(a, b) for a, b in itertools.permutations(candidates, 2)
+             if swapped(normalizer, a, "", b)}
     known = {c: unicodedata.combining(chr(c)) for c in {c for pair in pairs for c in pair}}
     for a, b in itertools.permutations(candidates, 2):  # the rule explains all that was seen
         assert ((a, b) in pairs) == (known.get(a, 0) > known.get(b, 0) > 0), (hex(a), hex(b))
@@ -91,7 +92,8 @@ def table(uncased, cased, pool, known):
             value = HANGUL
         else:
             value = FIRST_EXPANSION + pool.number(text)
-        kinds = {"": CASED_GONE, chr(c): CASED_SELF, " ": CASED_SPACE, " " + chr(c) + " ": CASED_ALONE}
+        kinds = {"": CASED_GONE, chr(c): CASED_SELF, " ": CASED_SPACE,
+                 " " + chr(c) + " ": CASED_ALONE}
         yield c, kinds[plain] << 14 | value
 
 

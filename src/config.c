@@ -99,7 +99,7 @@ static const key keys[] = {
 
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
-/* --- names -------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------- */
 
 static const key *find_key(str section, str name)
 {
@@ -147,7 +147,7 @@ static status unknown_key(str section, str name, err *e)
                    STR_FMT(name), near->section, near->name);
 }
 
-/* --- values ------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------- */
 
 static bool is_choice(const char *choices, str value)
 {
@@ -243,7 +243,7 @@ status config_set(config *c, const char *setting, err *e)
     return set_pair(c, section, name, utf8_strip(str_from(eq + 1)), e);
 }
 
-/* --- the file ------------------------------------------------------------------------ */
+/* --- the file ------------------------------------------------------------------------------- */
 
 struct reading {
     config *c;

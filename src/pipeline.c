@@ -39,7 +39,7 @@ static bool grow(void **array, size_t *cap, size_t n, size_t more, size_t size)
     return true;
 }
 
-/* --- store -> curate --------------------------------------------------------------------- */
+/* --- store -> curate ------------------------------------------------------------------------ */
 
 typedef struct loading {
     const job *job;
@@ -158,7 +158,7 @@ static status load_turns(const job *j, dataset *d, summary *s, err *e)
     return st;
 }
 
-/* --- order: which of several near-duplicates comes first, and so stays -------------------- */
+/* --- order: which of several near-duplicates comes first, and so stays ---------------------- */
 
 static int by_number(const turn *a, const turn *b)
 {
@@ -353,7 +353,7 @@ static status embed_missing(const job *j, const model *m, pool *p, isa set, unit
     return st;
 }
 
-/* --- dedup ------------------------------------------------------------------------------------ */
+/* --- dedup ---------------------------------------------------------------------------------- */
 
 /* *out: [n_turns] the number of each turn's bot, to be freed. */
 static status group_by_bot(const dataset *d, uint32_t **out, err *e)
@@ -388,7 +388,7 @@ static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa
     return st;
 }
 
-/* --- verdicts in the store ---------------------------------------------------------------------- */
+/* --- verdicts in the store ------------------------------------------------------------------ */
 
 /* A text that differs whenever the verdicts might. */
 static status curation_key(const job *j, const char *fingerprint, buf *key, err *e)
@@ -497,7 +497,7 @@ static status recall_verdicts(const job *j, dataset *d, str key, bool *current, 
     return st;
 }
 
-/* --- the stages in order -------------------------------------------------------------------------- */
+/* --- the stages in order -------------------------------------------------------------------- */
 
 static status embed_and_dedup(const job *j, const model *m, dataset *d, summary *s, err *e)
 {

@@ -13,7 +13,7 @@
 #include "source/file.h"
 #include "source/slices.h"
 
-/* --- one record ----------------------------------------------------------------------- */
+/* --- one record ----------------------------------------------------------------------------- */
 
 typedef struct keeping {
     store *store;
@@ -49,7 +49,7 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
     return ST_OK;
 }
 
-/* --- the API ---------------------------------------------------------------------------- */
+/* --- the API -------------------------------------------------------------------------------- */
 
 typedef struct reading {
     source *source;
@@ -204,7 +204,7 @@ status sync_run(store *s, source *src, const sync_options *o, sync_counts *count
     return st;
 }
 
-/* --- files ------------------------------------------------------------------------------ */
+/* --- files ---------------------------------------------------------------------------------- */
 
 typedef struct importing {
     const char *path;

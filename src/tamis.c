@@ -53,7 +53,7 @@ const char *tamis_version(void)
     return TAMIS_VERSION;
 }
 
-/* --- the job ------------------------------------------------------------------------------ */
+/* --- the job -------------------------------------------------------------------------------- */
 
 static void forward_line(void *ctx, log_level level, const char *line)
 {
@@ -426,7 +426,7 @@ tamis_status tamis_explain(tamis *t, const char *id, tamis_format format, char *
     return view(t, id, format, out, error);
 }
 
-/* --- the model -------------------------------------------------------------------------------- */
+/* --- the model ------------------------------------------------------------------------------ */
 
 tamis_status tamis_model_path(tamis *t, char **out, tamis_error *error)
 {

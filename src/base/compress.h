@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 
-/* --- blobs: one zstd frame that states its size and carries a checksum --------------------- */
+/* --- blobs: one zstd frame that states its size and carries a checksum ---------------------- */
 
 typedef struct packer packer; /* the working memory of both directions; one thread */
 

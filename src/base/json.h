@@ -41,7 +41,7 @@ js_members *js_next(const js *object, js_members *it, str *key, const js **value
  * mending, else the view of `scratch` (check buf_ok). */
 str js_mend(str text, buf *scratch);
 
-/* --- cutting without parsing: where values begin and end ------------------- */
+/* --- cutting without parsing: where values begin and end ------------------------------------ */
 
 typedef enum { JS_CUT_ITEM, JS_CUT_END, JS_CUT_BROKEN } js_cut_result;
 
@@ -64,7 +64,7 @@ size_t js_skip_blank(str text, size_t at);
 /* Whether a raw key (escapes unresolved) says `name` (plain ASCII). */
 bool js_key_is(str raw_key, const char *name);
 
-/* --- writing ---------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------- */
 
 /* Appends "text" quoted; non-ASCII stays UTF-8, control characters are escaped. */
 void js_write_string(buf *b, str text);

@@ -78,7 +78,7 @@ typedef struct run {
     float *scratch; /* for each worker [STRIP, CHUNK] */
 } run;
 
-/* --- setting up ----------------------------------------------------------------------------------- */
+/* --- setting up ----------------------------------------------------------------------------- */
 
 static void run_release(run *r)
 {
@@ -193,7 +193,7 @@ static status make_entries(run *r, err *e)
     return st;
 }
 
-/* --- looking ---------------------------------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------------------------- */
 
 /* An estimate below this cannot change what is known of the entry. */
 static float limit_of(const run *r, const entry *n)
@@ -266,7 +266,7 @@ static void look_before(void *ctx, size_t item, int worker)
                         .n = n});
 }
 
-/* --- deciding ------------------------------------------------------------------------------------------ */
+/* --- deciding ------------------------------------------------------------------------------- */
 
 /* Puts a vector into column `at` of packed panels. */
 static void pack_column(float *panels, size_t at, const float *v, size_t dim)
@@ -313,7 +313,7 @@ static status decide(run *r, uint32_t row, err *e)
     return ST_OK;
 }
 
-/* --- blocks ---------------------------------------------------------------------------------- */
+/* --- blocks --------------------------------------------------------------------------------- */
 
 static int by_seen(const void *a, const void *b, void *ctx)
 {

@@ -49,7 +49,7 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     return ST_OK;
 }
 
-/* --- what there is to do ----------------------------------------------------------------------- */
+/* --- what there is to do -------------------------------------------------------------------- */
 
 typedef struct job {
     const embedder *em;
@@ -175,7 +175,7 @@ static status cut_tiles(job *j, err *e)
     return ST_OK;
 }
 
-/* --- doing it ------------------------------------------------------------------------------------ */
+/* --- doing it ------------------------------------------------------------------------------- */
 
 /* Texts with the same ids get copies of the first one's vector. */
 static void copy_to_equals(const job *j, size_t k)

@@ -9,7 +9,8 @@
  *              context = linear(e, v), from 0, over the keys in order; times 1 / sum e
  *              h = normalize(linear(context) + h)
  *   forward    h = normalize(linear(gelu(linear(h))) + h)
- *   pooling    the sum over the tokens in order, divided by its length (the mean points the same way)
+ *   pooling    the sum over the tokens in order, scaled to unit length (the mean points the same
+ *              way)
  *
  * linear is one chain of fused multiply-adds for each output, k ascending, that starts at the
  * bias (base/gemm.h); a sum over a row is 16 strided partial sums and a fixed tree (kernels.h).
@@ -62,7 +63,7 @@ static size_t round_up(size_t n)
     return (n + KERNEL_LANES - 1) / KERNEL_LANES * KERNEL_LANES;
 }
 
-/* --- packing ------------------------------------------------------------------------------------ */
+/* --- packing -------------------------------------------------------------------------------- */
 
 /* Hands out pieces of one block of memory: a first round measures (at NULL), a second gives. */
 typedef struct carver {
@@ -250,7 +251,7 @@ void encoder_scratch_free(encoder_scratch *s)
     free(s);
 }
 
-/* --- the way of a tile --------------------------------------------------------------------------- */
+/* --- the way of a tile ---------------------------------------------------------------------- */
 
 static void apply(const encoder *en, const packed *p, const float *x, size_t m, float *y)
 {

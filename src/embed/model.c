@@ -36,7 +36,7 @@ typedef struct reader {
     err *e;
 } reader;
 
-/* --- config.json ------------------------------------------------------------------------------ */
+/* --- config.json ---------------------------------------------------------------------------- */
 
 static status bad_config(const model *m, err *e, const char *what)
 {
@@ -114,7 +114,7 @@ done:
     return st;
 }
 
-/* --- vocab.txt -------------------------------------------------------------------------------- */
+/* --- vocab.txt ------------------------------------------------------------------------------ */
 
 /* Uncased vocabularies hold no capital letter as a word. */
 static bool is_cased(str vocab)
@@ -143,7 +143,7 @@ done:
     return st;
 }
 
-/* --- model.safetensors ------------------------------------------------------------------------ */
+/* --- model.safetensors ---------------------------------------------------------------------- */
 
 static status bad_tensor(const reader *r, const char *name, const char *what)
 {
@@ -267,7 +267,7 @@ static status read_weights(model *m, buf *path, err *e)
     return st;
 }
 
-/* --- public ------------------------------------------------------------------------------------ */
+/* --- public --------------------------------------------------------------------------------- */
 
 status model_open(const char *dir, model **out, err *e)
 {

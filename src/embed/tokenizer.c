@@ -50,7 +50,7 @@ struct tokenizer {
     bool lowercase;
 };
 
-/* --- the trie ----------------------------------------------------------------------------- */
+/* --- the trie ------------------------------------------------------------------------------- */
 
 typedef struct token {
     str text; /* without "##" */
@@ -141,7 +141,7 @@ static int32_t trie_longest(const trie *t, str word, size_t *length)
     return best;
 }
 
-/* --- the vocabulary ------------------------------------------------------------------------ */
+/* --- the vocabulary ------------------------------------------------------------------------- */
 
 static str next_line(str *rest)
 {

@@ -37,7 +37,7 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-/* --- gemm ----------------------------------------------------------------------------------------- */
+/* --- gemm ----------------------------------------------------------------------------------- */
 
 static void check_gemm(gemm_fn gemm, size_t m, size_t inner, size_t n, bool with_start)
 {
@@ -75,7 +75,7 @@ static void test_each_output_is_one_chain(void **state)
     }
 }
 
-/* --- greedy ---------------------------------------------------------------------------------------- */
+/* --- greedy --------------------------------------------------------------------------------- */
 
 typedef struct rows {
     float *vectors;

@@ -18,7 +18,7 @@
 
 #include "tiny_model.h"
 
-/* --- tokenizer ---------------------------------------------------------------------------- */
+/* --- tokenizer ------------------------------------------------------------------------------ */
 
 static const char tiny_vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
                                  "he\nhello\n##llo\n##l\n##o\nworld\n!\nstrasse\n\xe4\xbd\xa0\n"
@@ -63,7 +63,7 @@ static void check_ids(const char *text, size_t n_text, const int32_t *want, size
     tokenizer_free(t);
 }
 
-#define IDS(text, ...)                                                                             \
+#define check_tokens(text, ...)                                                                    \
     check_ids(text, sizeof(text) - 1, (const int32_t[]){CLS, __VA_ARGS__, SEP},                    \
               sizeof((const int32_t[]){CLS, __VA_ARGS__, SEP}) / sizeof(int32_t))
 
@@ -71,37 +71,37 @@ static void test_words_are_cut_greedily(void **state)
 {
     (void)state;
     check_ids("", 0, (const int32_t[]){CLS, SEP}, 2);
-    IDS("hello", HELLO);
-    IDS("Hello  WORLD!", HELLO, WORLD, BANG);
-    IDS("hello!world", HELLO, BANG, WORLD);
-    IDS("hello world", HELLO, WORLD);
-    IDS("helllo", HE, L, LLO); /* the longest piece that fits, from the left */
-    IDS("hello7", UNK);        /* a part in no piece makes the whole word unknown */
-    IDS("abbaba", AB, BA, BA);
-    IDS("\t hello\r\n", HELLO);
+    check_tokens("hello", HELLO);
+    check_tokens("Hello  WORLD!", HELLO, WORLD, BANG);
+    check_tokens("hello!world", HELLO, BANG, WORLD);
+    check_tokens("hello world", HELLO, WORLD);
+    check_tokens("helllo", HE, L, LLO); /* the longest piece that fits, from the left */
+    check_tokens("hello7", UNK);        /* a part in no piece makes the whole word unknown */
+    check_tokens("abbaba", AB, BA, BA);
+    check_tokens("\t hello\r\n", HELLO);
 }
 
 static void test_characters_become_what_the_table_says(void **state)
 {
     (void)state;
-    IDS("H\xc3\x89LLO", HELLO);      /* precomposed accent, capital */
-    IDS("he\xcc\x81llo", HELLO);     /* combining accent */
-    IDS("he\xe2\x80\x8bllo", HELLO); /* zero width space is dropped */
-    IDS("he\xc2\xa0llo", HE, UNK);   /* no-break space is a space */
-    IDS("hello\xe4\xbd\xa0world", HELLO, NI, WORLD);
-    IDS("\xed\x95\x9c", HAN); /* a Hangul syllable becomes its jamo */
-    IDS("\xc4\xb0i", I, II);  /* dotted capital I */
-    IDS("he\x00llo", HELLO);
-    IDS("he\xff\xc0llo", HELLO); /* ill-formed: U+FFFD, dropped */
+    check_tokens("H\xc3\x89LLO", HELLO);      /* precomposed accent, capital */
+    check_tokens("he\xcc\x81llo", HELLO);     /* combining accent */
+    check_tokens("he\xe2\x80\x8bllo", HELLO); /* zero width space is dropped */
+    check_tokens("he\xc2\xa0llo", HE, UNK);   /* no-break space is a space */
+    check_tokens("hello\xe4\xbd\xa0world", HELLO, NI, WORLD);
+    check_tokens("\xed\x95\x9c", HAN); /* a Hangul syllable becomes its jamo */
+    check_tokens("\xc4\xb0i", I, II);  /* dotted capital I */
+    check_tokens("he\x00llo", HELLO);
+    check_tokens("he\xff\xc0llo", HELLO); /* ill-formed: U+FFFD, dropped */
 }
 
 static void test_special_tokens_in_the_text(void **state)
 {
     (void)state;
-    IDS("hello[SEP]world", HELLO, SEP, WORLD);
-    IDS("[MASK]", MASK);
-    IDS("he[PAD]llo", HE, PAD, UNK);
-    IDS("[sep]", UNK, UNK, UNK);
+    check_tokens("hello[SEP]world", HELLO, SEP, WORLD);
+    check_tokens("[MASK]", MASK);
+    check_tokens("he[PAD]llo", HE, PAD, UNK);
+    check_tokens("[sep]", UNK, UNK, UNK);
 }
 
 static void test_long_words_and_long_texts(void **state)
@@ -166,7 +166,7 @@ static float *copy_of(const float *p, size_t n)
     return q;
 }
 
-static void same_bits(const float *a, const float *b, size_t n)
+static void assert_same_bits(const float *a, const float *b, size_t n)
 {
     assert_memory_equal(a, b, n * sizeof *a);
 }
@@ -195,8 +195,8 @@ static void test_kernels_agree(void **state)
             size_t room = (n + 15) / 16 * 16;
             float *x = random_floats(room, 30), *y = copy_of(x, room);
             float a = kernels_scalar.softmax(x, n), b = all[k]->softmax(y, n);
-            same_bits(&a, &b, 1);
-            same_bits(x, y, room);
+            assert_same_bits(&a, &b, 1);
+            assert_same_bits(x, y, room);
             for (size_t i = n; i < room; i++) assert_true(x[i] == 0.0f);
             free(x);
             free(y);
@@ -207,12 +207,12 @@ static void test_kernels_agree(void **state)
             layer_norm p = {gamma, beta, n, 1e-12f};
             kernels_scalar.gelu(x, n);
             all[k]->gelu(y, n);
-            same_bits(x, y, n);
+            assert_same_bits(x, y, n);
             float a = kernels_scalar.sum_squares(x, n), b = all[k]->sum_squares(y, n);
-            same_bits(&a, &b, 1);
+            assert_same_bits(&a, &b, 1);
             kernels_scalar.normalize(x, n % 32 ? more : NULL, &p);
             all[k]->normalize(y, n % 32 ? more : NULL, &p);
-            same_bits(x, y, n);
+            assert_same_bits(x, y, n);
             free(x);
             free(y);
             free(more);
@@ -245,7 +245,7 @@ static void test_exp_and_erf_are_near(void **state)
     assert_true(worst_exp > 0 && worst_gelu > 0);
 }
 
-/* --- model and encoder ------------------------------------------------------------------------ */
+/* --- model and encoder ---------------------------------------------------------------------- */
 
 static const char *const texts[] = {
     "hello world", "hello",       "HELLO world!",      "he",        "abbaba hello!",     "",
@@ -323,13 +323,14 @@ static void test_the_same_bits(void **state)
             fill(all, MANY, 5);
             float *got = embed(m, n_threads, (isa)set, all, MANY);
             for (size_t i = 0; i < MANY; i++)
-                same_bits(got + i * TINY_HIDDEN, want + i * 5 % N_TEXTS * TINY_HIDDEN, TINY_HIDDEN);
+                assert_same_bits(got + i * TINY_HIDDEN, want + i * 5 % N_TEXTS * TINY_HIDDEN,
+                                 TINY_HIDDEN);
             free(got);
         }
     for (size_t i = 0; i < N_TEXTS; i++) {
         all[0] = str_from(texts[i]);
         float *alone = embed(m, 2, has_avx2() ? ISA_AVX2 : ISA_SCALAR, all, 1);
-        same_bits(alone, want + i * TINY_HIDDEN, TINY_HIDDEN);
+        assert_same_bits(alone, want + i * TINY_HIDDEN, TINY_HIDDEN);
         free(alone);
     }
     free(want);
@@ -450,9 +451,9 @@ static void test_the_fingerprint_tells_models_apart(void **state)
     tiny_model_remove(dir);
 }
 
-/* --- damaged files ------------------------------------------------------------------------------ */
+/* --- damaged files -------------------------------------------------------------------------- */
 
-static void refused(const char *dir, const char *word)
+static void assert_refused(const char *dir, const char *word)
 {
     model *m;
     err e = {0};
@@ -481,7 +482,7 @@ static void test_missing_files(void **state)
         tiny_model_write(dir);
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         assert_int_equal(unlink(path), 0);
-        refused(dir, names[i]);
+        assert_refused(dir, names[i]);
         tiny_model_remove(dir);
     }
 }
@@ -524,7 +525,7 @@ static void test_damaged_files(void **state)
         size_t n = cases[i].at == 0 ? 8 : cases[i].at == 8 ? 1 : strlen(cases[i].bytes);
         tiny_model_write(dir);
         tiny_model_damage(dir, cases[i].file, cases[i].at, cases[i].bytes, n);
-        refused(dir, cases[i].word);
+        assert_refused(dir, cases[i].word);
         tiny_model_remove(dir);
     }
 }
@@ -540,7 +541,7 @@ static void test_cut_short(void **state)
     assert_int_equal(stat(path, &s), 0);
     for (long n = s.st_size - 1; n > 0; n -= n > 6000 ? 1009 : 53) {
         assert_int_equal(truncate(path, n), 0);
-        refused(dir, "model.safetensors");
+        assert_refused(dir, "model.safetensors");
     }
     tiny_model_remove(dir);
 }
@@ -556,7 +557,7 @@ static void test_weights_that_are_not_finite(void **state)
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     assert_int_equal(stat(path, &s), 0);
     tiny_model_damage(dir, "model.safetensors", s.st_size - 4, (const char *)nan, 4);
-    refused(dir, "not finite");
+    assert_refused(dir, "not finite");
     tiny_model_remove(dir);
 }
 
@@ -569,7 +570,7 @@ static void test_offsets_outside_the_file(void **state)
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         char dir[] = TINY_MODEL_TEMPLATE;
         tiny_model_write_with(dir, lies[i]);
-        refused(dir, "embeddings.LayerNorm.weight");
+        assert_refused(dir, "embeddings.LayerNorm.weight");
         tiny_model_remove(dir);
     }
 }

@@ -14,7 +14,7 @@
 
 #include "source/slices.h"
 
-/* --- the model ------------------------------------------------------------------------------- */
+/* --- the model ------------------------------------------------------------------------------ */
 
 enum { ROWS_MAX = 4096, REQUESTS_MAX = 3000 };
 
@@ -140,7 +140,7 @@ static outcome read_slice(model *m, uint32_t page_size, unsigned passes)
     return o;
 }
 
-/* --- schedules ------------------------------------------------------------------------------- */
+/* --- schedules ------------------------------------------------------------------------------ */
 
 typedef struct tally {
     int schedules, finished, given_up, unseeable_loss;
@@ -238,7 +238,7 @@ static void test_the_model_can_find_losses(void **state)
     assert_true(lost > 100);
 }
 
-/* --- single steps ---------------------------------------------------------------------------- */
+/* --- single steps --------------------------------------------------------------------------- */
 
 /* What a server answers in turn: {records, new, total}, and what must follow. */
 typedef struct step {

@@ -20,7 +20,7 @@ static const char config[] =
     "\"num_attention_heads\":2,\"intermediate_size\":64,\"vocab_size\":19,"
     "\"max_position_embeddings\":64,\"layer_norm_eps\":1e-12}\n";
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------- */
 
 typedef struct writing {
     buf header, data;
@@ -134,7 +134,7 @@ void tiny_model_remove(const char *dir)
     assert_int_equal(rmdir(dir), 0);
 }
 
-/* --- computing --------------------------------------------------------------------------------- */
+/* --- computing ------------------------------------------------------------------------------ */
 
 typedef double row[TINY_HIDDEN];
 
