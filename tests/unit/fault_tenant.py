@@ -94,7 +94,7 @@ FAULTS = {
     "html_once": [(API, 1, faults.html())],
     "html_always": [(API, None, faults.html())],
     "empty_body": [(API, 1, faults.body(b""))],
-    "no_content": [(API, None, faults.status(204))],
+    "no_content": [(API, None, faults.body(b"", 204))],
     "bomb": [(API, None, gzipped(200 << 20))],
     "token_bomb": [(TOKEN, None, gzipped(2 << 20))],
     "bad_filter": [(API, None, answer(400, "invalid_filter", "Unsupported filter: \x1b[2Jgt"))],

@@ -191,8 +191,8 @@ static void test_token_lives(void **state)
 {
     (void)state;
     static const double cases[][2] = {
-        {3600, 3540}, {121, 61}, {120, 60}, {100, 50}, {61, 30.5}, {60, 30},
-        {10, 5},      {1, 0.5},  {0, 240},  {-5, 240}, {NAN, 240}, {INFINITY, 240},
+        {3600, 3540}, {121, 61}, {120, 60}, {100, 50}, {61, 30.5},         {60, 30},
+        {10, 5},      {1, 0.5},  {0, 240},  {-5, 240}, {(double)NAN, 240}, {(double)INFINITY, 240},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_true(auth_renew_after(cases[i][0]) == cases[i][1]);

@@ -89,6 +89,7 @@ static void need_python(void)
 /* --- a run ----------------------------------------------------------------------------------- */
 
 typedef struct run {
+    const char *scenario;
     source_options o;
     char url[100], ca[256], token_url[300];
     buf log; /* every line, and the last error */
@@ -108,7 +109,7 @@ static void log_line(void *ctx, log_level level, const char *line)
 
 static void begin(run *r, const char *scenario)
 {
-    *r = (run){0};
+    *r = (run){.scenario = scenario};
     sscanf(tell("start", scenario), "listening %99s %255s", r->url, r->ca);
     snprintf(r->token_url, sizeof r->token_url, "%s/oauth/token", r->url);
     r->logger = (logger){.say = log_line, .ctx = &r->log};
@@ -150,7 +151,7 @@ static void finish(run *r, int tokens, int pages)
     double n_pages = js_number(js_get(seen, "pages"), -1);
     source_stats stats = source_statistics(r->source);
     if ((tokens >= 0 && n_tokens != tokens) || (pages >= 0 && n_pages != pages))
-        fail_msg("%g token and %g page requests", n_tokens, n_pages);
+        fail_msg("%s: %g token and %g page requests", r->scenario, n_tokens, n_pages);
     if (tokens >= 0 && pages >= 0) assert_int_equal(stats.requests, tokens + pages);
     source_close(r->source);
     source_page_release(&r->page);
