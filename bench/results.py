@@ -17,7 +17,8 @@ ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
 MIB = 1024.0
 
 TAMIS, ST, ORT, SCRIPT = "tamis", "sentence-transformers", "onnxruntime", "reference script"
-WHOLE, ALONE, SECONDS = "whole process", "encoding alone", "seconds"
+WHOLE, ALONE = "whole process", "encoding alone"
+SECONDS, CPU, PART = "seconds", "CPU seconds", "seconds: "
 PEAK, ANONYMOUS, BEYOND = "peak memory", "anonymous memory", "beyond the model"
 FAILED = "no figure"
 
@@ -138,6 +139,14 @@ def notes(table, case):
     return "".join("- %s.\n" % n for n in found)
 
 
+def parts(table, case):
+    """Where the time of a job went, by its own account."""
+    own = [r for r in table.rows if r["case"] == case and r["quantity"].startswith(PART)]
+    said = ("%s %s" % (r["quantity"][len(PART):], number(float(r["median"]))) for r in own)
+    return "- %s, seconds by its own account: %s.\n" % (own[0]["program"], ", ".join(said)) \
+        if own else ""
+
+
 def embed_section(head, table):
     yield "### Texts to vectors\n"
     for case in table.cases:
@@ -149,8 +158,9 @@ def embed_section(head, table):
             return [ratio(v, bases[0]), ratio(v if program == TAMIS else None, bases[1])]
         yield markdown_table(
             ["program", "instructions", "runs", "utterances/s, whole process",
-             "encoding alone", "peak MiB", "beyond the model", "times ST", "times ST's encoding"],
-            list(program_rows(table, case, [WHOLE, ALONE, PEAK, BEYOND], times)))
+             "encoding alone", "CPU seconds", "peak MiB", "beyond the model", "times ST",
+             "times ST's encoding"],
+            list(program_rows(table, case, [WHOLE, ALONE, CPU, PEAK, BEYOND], times)))
         yield notes(table, case)
     yield ("The whole process starts, loads the model, encodes, writes the vectors, ends. The last "
            "column sets that, for tamis, against sentence-transformers (ST) without its start, "
@@ -181,8 +191,8 @@ def end_section(head, table):
         yield markdown_table(
             ["program", "instructions", "runs", "seconds", "CPU seconds", "peak MiB",
              "beyond the model", "times as fast", "of its memory beyond the model"],
-            list(program_rows(table, case, [SECONDS, "CPU seconds", PEAK, BEYOND], times)))
-        yield notes(table, case)
+            list(program_rows(table, case, [SECONDS, CPU, PEAK, BEYOND], times)))
+        yield notes(table, case) + parts(table, case)
 
 
 SECTIONS = {"embed": embed_section, "start": start_section, "end-to-end": end_section}
@@ -246,22 +256,22 @@ it is part of their start and of their memory.
 
 def render(directory):
     """RESULTS.md as text."""
-    parts, model = [], ""
+    text, model = [], ""
     paths = glob.glob(os.path.join(directory, "*.csv"))
     for isa in reversed(ISAS):
         files = {m: read(p) for m in MEASURES for p in paths
                  if os.path.basename(p) == "%s-%s.csv" % (isa, m)}
         if not files:
             continue
-        parts.append("## A machine with %s\n" % isa)
+        text.append("## A machine with %s\n" % isa)
         model = next(iter(files.values()))[0]["model MiB"]
         tables = {m: Table(rows) for m, (_, rows) in files.items()}
-        parts.append(targets(tables))
+        text.append(targets(tables))
         told = None
         for m, (head, _) in files.items():
             said = "".join("- %s: %s\n" % kv for kv in head.items()
                            if not kv[0].startswith(("case ", "model MiB")))
-            parts += [said] if said != told else []  # as a rule all are of one run
+            text += [said] if said != told else []  # as a rule all are of one run
             told = said
-            parts += SECTIONS[m](head, tables[m])
-    return OPENING % model + "\n".join(p for p in parts if p)
+            text += SECTIONS[m](head, tables[m])
+    return OPENING % model + "\n".join(p for p in text if p)

@@ -207,7 +207,8 @@ class Bench:
     def head(self):
         """The head of a CSV file: when, where, with what."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024.0**3
-        changed = output("git", "status", "--porcelain", "--untracked-files=no")
+        changed = output("git", "status", "--porcelain", "--untracked-files=no", "--", ".",
+                         ":!bench/RESULTS.md", ":!bench/results")
         commit = output("git", "rev-parse", "--short", "HEAD")
         peers = ", ".join("%s %s" % kv for kv in self.versions.items())
         return {
@@ -278,7 +279,7 @@ def measure_embed(bench, head):
             if "encode" in c.runs[0]:
                 rows.append(results.row(case, c, results.ALONE, "utterances/s",
                                         (len(texts) / r["encode"] for r in c.runs)))
-            rows.append(results.row(case, c, "CPU seconds", "s", (r["cpu"] for r in c.runs)))
+            rows.append(results.row(case, c, results.CPU, "s", (r["cpu"] for r in c.runs)))
             rows += results.memory_rows(case, c, bench.model_mib)
     return rows
 
@@ -397,10 +398,10 @@ def job_rows(bench, case, c, note):
     if not c.runs:
         return
     yield results.row(case, c, results.SECONDS, "s", (r["wall"] for r in c.runs), note)
-    yield results.row(case, c, "CPU seconds", "s", (r["cpu"] for r in c.runs))
+    yield results.row(case, c, results.CPU, "s", (r["cpu"] for r in c.runs))
     yield from results.memory_rows(case, c, bench.model_mib)
     for part in c.runs[0].get("parts", {}):
-        yield results.row(case, c, "seconds: " + part, "s", (r["parts"][part] for r in c.runs))
+        yield results.row(case, c, results.PART + part, "s", (r["parts"][part] for r in c.runs))
 
 
 MEASURES = {"embed": measure_embed, "start": measure_start, "end-to-end": measure_job}
