@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,15 +12,25 @@ import subprocess
 
 import faults
 import pytest
-from conftest import SECRET, assert_fails, assert_one_line
+from conftest import CLIENT_ID, SECRET, Place, assert_fails, assert_one_line
 from tenant import Tenant
 from test_run import assert_is, conversation, raw
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, demo):
+    """The files that a complete run over 60 conversations leaves."""
+    directory = tmp_path_factory.mktemp("finished")
+    with Tenant(demo.first[:60], client_id=CLIENT_ID, client_secret=SECRET) as tenant:
+        Place(directory, tenant).run("run", status=0)
+    (directory / "tamis.ini").unlink()
+    return directory
+
+
 @pytest.fixture
-def done(place):
+def done(place, finished):
     """A place after a complete run; place.untouched() says that its files are as they were."""
-    place.run("run", status=0)
+    shutil.copytree(finished, place.dir, dirs_exist_ok=True)
     names = ("out.csv", "removed.jsonl")
     before = {name: (place.read(name), (place.dir / name).stat().st_ino) for name in names}
 
@@ -35,7 +46,9 @@ def done(place):
 
 
 def fails(place, status, *words, args=("run",), **options):
-    assert_fails(place.run(*args, **options), status, *words)
+    """One line and nothing else, even without --quiet (but for 3, where what arrived is told)."""
+    quiet = ["--quiet"] if status == 3 else []
+    assert_fails(place.run(*args, *quiet, **options), status, *words)
     assert place.untouched()
 
 
@@ -111,7 +124,7 @@ def test_plain_http_to_another_host(done, url):
     """Nothing is sent; the secret least of all.  token_url is no way around."""
     fails(done, 2, ("https", "url"), args=["run", "--set", "source.base_url=" + url])
     fails(done, 2, ("https", "url"), args=["run", "--set", "source.token_url=" + url])
-    assert len(done.tenant.requests("token")) == 1
+    assert not done.tenant.log
 
 
 # Credentials
@@ -140,12 +153,11 @@ def test_secret_file(done, few, expected):
 def test_wrong_credentials(done):
     fails(done, 4, ("client_id", "client id", "secret", "credentials"), "401",
           env={"TAMIS_CLIENT_SECRET": "an old one"})
-    assert len(done.tenant.requests("token")) == 2, "a rejected secret was sent again"
+    assert len(done.tenant.requests("token")) == 1, "a rejected secret was sent again"
 
 
 def test_missing_scope(done):
     done.tenant.scopes = "analytics:read"
-    done.tenant.revoke()
     asked = len(done.tenant.requests())
     fails(done, 4, "403", "interactions:read")
     assert len(done.tenant.requests()) == asked + 1, "403 is never tried again"
@@ -165,10 +177,8 @@ def test_token_answer_that_is_none(done, answer):
     done.configure(source={"max_attempts": 2})
     done.tenant.fault(faults.to_token(), faults.body(answer))
     asked = len(done.tenant.requests())
-    result = done.run("run")
-    assert result.status in (1, 3, 4), result
-    assert_one_line(result, "token")
-    assert done.untouched() and len(done.tenant.requests()) == asked
+    fails(done, 3, "access_token")
+    assert len(done.tenant.requests()) == asked
 
 
 # The server
@@ -224,10 +234,7 @@ def test_not_a_page(done, few, expected, name):
     """An answer that is no page of interactions is never taken for an empty one."""
     done.configure(source={"max_attempts": 2, "lookback": "365d"})
     done.tenant.fault(faults.to_interactions(), NOT_A_PAGE[name])
-    result = done.run("run")
-    assert result.status in (1, 3), result
-    assert_one_line(result)
-    assert done.untouched()
+    fails(done, 3, "not with a page")
     done.tenant.heal()
     done.run("run", status=0)
     assert_is(done, expected(few))
@@ -242,17 +249,15 @@ def test_redirect_is_not_followed(done, code):
         done.tenant.heal()
         done.tenant.fault(faults.to_token(), faults.redirect(other.url + "/oauth/token", code))
         done.tenant.revoke()
-        result = done.run("run")
-        assert result.status in (1, 4), result
-        assert_one_line(result, str(code))
-        assert done.untouched() and not other.log
+        fails(done, 1, str(code))
+        assert not other.log
 
 
 def test_throttled_beyond_what_is_waited(make_place, few, expected):
     """Retry-After: an hour.  What arrived is kept, and the run ends at once."""
     place = make_place(few).configure(source={"page_size": 10})
     place.tenant.fault(faults.page(3), faults.throttle(3600))
-    result = place.run("--json", "run", timeout=10)
+    result = place.run("--json", "--quiet", "run", timeout=10)
     assert result.status == 3, result
     assert_one_line(result, "3600", "max_wait")
     summary = json.loads(result.out)
@@ -293,7 +298,7 @@ def test_record_that_cannot_be_used(make_place, few, expected, name):
     """It is named and kept; the others of its page are used."""
     place = make_place(few)
     place.tenant.holdings.add(ODD[name], id="int_odd", timestamp="2026-06-01T00:00:00Z")
-    result = place.run("--json", "run", status=0)
+    result = place.run("--json", "--quiet", "run", status=0)
     summary = result.json()
     assert_is(place, expected(few))
     assert summary["status"] == "complete"
@@ -348,10 +353,7 @@ def test_import_of_damaged_compression(done, few):
 def test_import_of_half_a_page(done, few):
     path = done.dir.parent / "half.json"
     path.write_bytes(b'{"interactions": [' + few[0] + b",")
-    result = done.run("import", path)
-    assert result.status in (0, 1) and len(result.lines) in (1, 2), result
-    assert "half.json" in result.err
-    assert done.untouched()
+    fails(done, 1, "half.json", args=["import", path])
 
 
 # Results that are empty

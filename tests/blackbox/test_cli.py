@@ -154,7 +154,7 @@ def test_init_writes_what_loads(run, tmp_path):
 
 def test_init_changes_no_file(run, tmp_path):
     (tmp_path / "tamis.ini").write_text("[source]\n")
-    assert_fails(run("init"), 1, "tamis.ini")
+    assert_fails(run("init"), 2, "tamis.ini")
     assert (tmp_path / "tamis.ini").read_text() == "[source]\n"
     run("init", "--config", "new.ini", status=0)
     assert "[source]" in (tmp_path / "new.ini").read_text()
@@ -165,7 +165,8 @@ def test_init_changes_no_file(run, tmp_path):
 
 def test_quiet_and_not_a_terminal(make_place, few):
     """Into a pipe there is no progress; with --quiet only warnings and errors are left."""
-    bad = raw({k: v for k, v in conversation().items() if k != "id"})
+    bad = raw({k: v for k, v in conversation(timestamp="2026-10-30T00:00:00Z").items()
+               if k != "id"})
     place = make_place([*few, bad])
     quiet = place.run("run", "--quiet", status=0)
     assert not quiet.out and len(quiet.lines) == 1 and "warning" in quiet.lines[0]

@@ -213,7 +213,7 @@ def edge_records():
 def test_edge_rules(make_place, expected):
     raws = list(edge_records())
     outcome = expected(raws)
-    assert len(outcome.kept) == 15, [turn["user_utterance"] for turn in outcome.kept]
+    assert len(outcome.kept) == 16, [turn["user_utterance"] for turn in outcome.kept]
     place = make_place(raws)
     summary = place.json("run")
     assert_is(place, outcome)
@@ -564,7 +564,7 @@ def test_killed_at_any_moment(make_place, demo, expected):
 def test_interrupted_while_fetching(place, few, expected, sent):
     place.configure(source={"page_size": 5})
     place.tenant.fault(faults.page(4), faults.delay(20), times=1)
-    process = place.start("run", "--json")
+    process = place.start("run", "--json", "--quiet")
     while len(place.tenant.requests()) < 4:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -581,7 +581,7 @@ def test_interrupted_while_fetching(place, few, expected, sent):
     asked = len(place.tenant.requests())
     place.run("run", status=0)
     assert_is(place, expected(few))
-    assert len(place.tenant.requests()) - asked < 12, "it began anew"
+    assert place.tenant.requests()[asked].page == 4, "it began anew"
     assert [r["state"] for r in place.json("status")["runs"]] in (
         ["complete", "incomplete"], ["incomplete", "complete"])
 
