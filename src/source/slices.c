@@ -10,21 +10,24 @@
  *   - if as many distinct rows were seen as the server counted with the last page: a subset of
  *     the same size is the whole.
  *
- * Else the slice is read again.  Rows inserted at the head while a pass goes down are counted
- * but not seen; therefore a pass whose total grew goes back to page 1 when it has come to the
- * end, until a page brings nothing new (`swept` below), before it is judged.
+ * Else the slice is read again.  Rows inserted above while a pass goes down are counted but not
+ * seen.  Therefore a pass that has come to the end and lacks rows, with nothing deleted, reads
+ * from the head once more (`swept` below), keeping what it has seen, until it adds up or some
+ * pages in a row bring nothing new; then only is it judged.  Rows that arrive late, with
+ * timestamps of the last hours, are near the head too.
  *
  * What no reader of pages can see: a deletion above the place that was reached and an insertion
  * below it, both between the same two requests.  Every count stays as it was.  The lookback of
  * later syncs is there for that.
  *
- * Servers are not trusted to end: an empty page may be a hole (it takes IDLE_END pages in a row
+ * Servers are not trusted to end: an empty page may be a hole (it takes some pages in a row
  * without anything new to end a pass), a short page says nothing, and who gives far more rows
  * than it counted is endless. */
 #include "source/slices.h"
 
 enum {
-    IDLE_END = 3,
+    IDLE_END = 3,       /* pages without anything new, behind the end, that end a reading ... */
+    IDLE_INSIDE = 8,    /* ... and before it */
     ENDLESS_FACTOR = 4, /* rows for each one counted at first ... */
     ENDLESS_SLACK = 10000
 };
@@ -110,9 +113,31 @@ static slice_next end_of_pass(slice *s, unsigned passes_left, const char **why)
     return again(s, passes_left, reason, why);
 }
 
+/* Whether this reading has come to its end. */
+static bool ended(const slice *s, const slice_page *p, bool at_head)
+{
+    /* Before the end, rows that were pushed down can fill some pages. */
+    bool behind = s->total_last < 0 || (uint64_t)s->page * s->page_size >= (uint64_t)s->total_last;
+    if (s->idle_pages >= (behind ? IDLE_END : IDLE_INSIDE)) return true;
+    bool short_page = p->n_records < s->page_size;
+    if (at_head) return short_page && p->n_new == 0;
+    /* What came meanwhile is all that lacks: no need to look behind the end. */
+    bool grew = s->total_first >= 0 && s->total_last > s->total_first;
+    return short_page && grew && s->seen >= (uint64_t)s->total_first;
+}
+
+/* Whether a reading that has come to its end may add up after another one from the head. */
+static bool head_may_help(const slice *s, bool at_head)
+{
+    if (s->total_last < 0 || s->seen >= (uint64_t)s->total_last) return false;
+    if (s->idle_pages == s->page) return false; /* it began there, and all was known */
+    /* What came during a reading of the head is little, else something is wrong. */
+    return !at_head || (uint64_t)s->total_last - s->seen <= (uint64_t)IDLE_INSIDE * s->page_size;
+}
+
 slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const char **why)
 {
-    bool at_head = swept(s), short_page = p->n_records < s->page_size;
+    bool at_head = swept(s);
     *why = "";
     count(s, p);
     if (complete(s, p, at_head)) {
@@ -120,18 +145,12 @@ slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const
         return SLICE_FINISHED;
     }
     if (endless(s)) return again(s, 0, "it gives ever more records than it counts", why);
-    bool grew = s->total_first >= 0 && s->total_last > s->total_first;
-    bool to_head;
-    if (at_head) {
-        /* New rows were found at the head: more may have come meanwhile. */
-        to_head = p->n_new == 0 && s->page > 1;
-        if (p->n_new == 0 && !to_head) return end_of_pass(s, passes_left, why);
-    } else {
-        bool all_of_first = short_page && s->seen >= (uint64_t)s->total_first;
-        to_head = grew && (s->idle_pages >= IDLE_END || all_of_first);
-        if (!to_head && s->idle_pages >= IDLE_END) return end_of_pass(s, passes_left, why);
+    if (!ended(s, p, at_head)) {
+        s->page++;
+        return SLICE_MORE;
     }
-    s->page = to_head ? 1 : s->page + 1;
-    if (to_head) s->idle_pages = 0;
+    if (s->shrank || !head_may_help(s, at_head)) return end_of_pass(s, passes_left, why);
+    s->page = 1;
+    s->idle_pages = 0;
     return SLICE_MORE;
 }
