@@ -75,6 +75,7 @@ static status take_answer(auth *a, http_reply *reply, double asked_at, err *e)
         goto done;
     }
     auth_forget(a);
+    buf_reserve(&a->token, token.n + 1); /* in one piece: growing leaves copies behind */
     buf_str(&a->token, token);
     a->renew_at = asked_at + auth_renew_after(lifetime);
     if (!buf_cstr(&a->token)) st = err_nomem(e, "keeping a token");

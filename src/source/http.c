@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 enum {
-    HEADER_LIMIT = 256 << 10, /* bytes of header fields of one answer */
-    LEAST_SPEED = 10          /* bytes/s over a whole timeout; slower is a stall */
+    HEADER_LIMIT = 256 << 10,  /* bytes of header fields of one answer */
+    LONGEST_TIMEOUT = 1000000, /* to connect, s; libcurl takes no more than 2^31 ms */
+    LEAST_SPEED = 10           /* bytes/s over a whole timeout; slower is a stall */
 };
 
 struct http {
@@ -34,7 +35,7 @@ typedef struct transfer {
     size_t header_bytes;
     double since;     /* when the window for the least speed began */
     curl_off_t moved; /* bytes moved until then */
-    bool stopped, stalled, too_large;
+    bool stopped, stalled, too_large, header_too_large;
 } transfer;
 
 /* --- text ------------------------------------------------------------------------------------ */
@@ -83,7 +84,6 @@ static bool is_loopback(const char *host)
     return inet_pton(AF_INET6, inner, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-/* A part of an address, or "" ; freed with curl_free if it is not "". */
 static bool has_part(CURLU *u, CURLUPart part)
 {
     char *text = NULL;
@@ -99,9 +99,11 @@ status http_check_url(const char *key, const char *url, err *e)
     CURLU *u = curl_url();
     if (!u) return err_nomem(e, "reading an address");
     CURLUcode r = curl_url_set(u, CURLUPART_URL, url, 0);
-    if (r || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
-        curl_url_get(u, CURLUPART_HOST, &host, 0) ||
-        (strcmp(scheme, "https") && strcmp(scheme, "http")))
+    if (r == CURLUE_OUT_OF_MEMORY)
+        st = err_nomem(e, "reading an address");
+    else if (r || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
+             curl_url_get(u, CURLUPART_HOST, &host, 0) ||
+             (strcmp(scheme, "https") && strcmp(scheme, "http")))
         st = err_set(e, ST_USAGE, "%s: not an address that begins with https://", key);
     else if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD))
         st = err_set(e, ST_USAGE,
@@ -152,7 +154,7 @@ static size_t on_header(char *bytes, size_t one, size_t n, void *ctx)
     str line = {bytes, n * one};
     t->header_bytes += line.n;
     if (t->header_bytes > HEADER_LIMIT) {
-        t->too_large = true;
+        t->header_too_large = true;
         return 0;
     }
     if (line.n > 5 && !memcmp(line.p, "HTTP/", 5)) /* the answer behind a 1xx one */
@@ -183,6 +185,8 @@ static int on_progress(void *ctx, curl_off_t dl_total, curl_off_t dl, curl_off_t
 static CURLcode set_always(http *h)
 {
     CURL *c = h->curl;
+    long connect_ms =
+        h->o.timeout < LONGEST_TIMEOUT ? (long)(h->o.timeout * 1000) + 1 : LONGEST_TIMEOUT * 1000L;
     CURLcode r[] = {
         curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L),
         curl_easy_setopt(c, CURLOPT_ERRORBUFFER, h->why),
@@ -199,7 +203,7 @@ static CURLcode set_always(http *h)
         curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip"),
         curl_easy_setopt(c, CURLOPT_USERAGENT, "tamis"),
         curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L),
-        curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(h->o.timeout * 1000) + 1),
+        curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, connect_ms),
         curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L),
         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body),
         curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header),
@@ -283,6 +287,9 @@ static status explain(const transfer *t, CURLcode r, err *e)
                        "%.*s: the answer is larger than %zu MiB; is this the right address, or "
                        "source.page_size too large?",
                        STR_FMT(where), t->q->limit >> 20);
+    if (t->header_too_large)
+        return err_set(e, ST_FAILED, "%.*s: the header of the answer is larger than %d KiB",
+                       STR_FMT(where), HEADER_LIMIT >> 10);
     if (r == CURLE_OUT_OF_MEMORY || !buf_ok(&t->out->body))
         return err_nomem(e, "receiving an answer");
     if (r == CURLE_PEER_FAILED_VERIFICATION || r == CURLE_SSL_CACERT_BADFILE ||

@@ -114,10 +114,12 @@ status retry_next(const retry_policy *p, int tries, str retry_after, instant now
             last, tries, tries == 1 ? "try" : "tries");
     if (retry_after_parse(retry_after, now, wait)) {
         if (*wait <= p->max_wait) return ST_OK;
+        char asked[32] = "for years";
+        if (*wait < 1e8) snprintf(asked, sizeof asked, "%.0f s", *wait);
         return err_set(e, ST_INCOMPLETE,
-                       "%.700s; the server asks to wait %.0f s, more than source.max_wait (%g s); "
+                       "%.700s; the server asks to wait %s, more than source.max_wait (%g s); "
                        "what arrived is kept, run again later to go on",
-                       last, *wait, p->max_wait);
+                       last, asked, p->max_wait);
     }
     double most = ldexp(BACKOFF_BASE, tries < 20 ? tries - 1 : 20);
     if (most > BACKOFF_CAP) most = BACKOFF_CAP;

@@ -274,7 +274,7 @@ static const struct {
     {"raw_bad_gzip", 1, ST_INCOMPLETE, -1, -1, "3 tries"},
     {"raw_garbage", 1, ST_INCOMPLETE, -1, -1, "3 tries"},
     {"raw_two_answers", 1, ST_OK, -1, -1, "HTTP 503"},
-    {"raw_header_flood", 1, ST_FAILED, -1, -1, "larger"},
+    {"raw_header_flood", 1, ST_FAILED, -1, -1, "larger than 256 KiB"},
     {"raw_endless", 1, ST_FAILED, -1, -1, "larger than 64 MiB"},
     {"raw_dribble", 1, ST_INCOMPLETE, -1, -1, "no answer for 1 s"},
 };
@@ -494,6 +494,13 @@ static void test_options_that_cannot_work(void **state)
     bad = o, bad.ca_file = "/nowhere/ca.pem";
     assert_int_equal(source_open(&bad, &s, &e), ST_USAGE);
     assert_non_null(strstr(e.msg, "source.ca_file"));
+    bad = o, bad.timeout = 0;
+    assert_int_equal(source_open(&bad, &s, &e), ST_USAGE);
+    bad = o, bad.auth = (auth_kind)7;
+    assert_int_equal(source_open(&bad, &s, &e), ST_USAGE);
+    bad = o, bad.timeout = 1e12;
+    assert_int_equal(source_open(&bad, &s, &e), ST_OK);
+    source_close(s);
     bad = o, bad.max_attempts = 0;
     assert_int_equal(source_open(&bad, &s, &e), ST_USAGE);
     source_close(NULL);
