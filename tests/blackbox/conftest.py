@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "sim"))
 
 import oracle  # noqa: E402
 import records  # noqa: E402
+import small_model  # noqa: E402
 from tenant import Tenant  # noqa: E402
 
 CLIENT_ID = "test client+1"
@@ -119,13 +120,14 @@ def run_program(*args, cwd, input=b"", env=None, status=None, tokens=(), timeout
 
 
 class Place:
-    """A working directory with a tamis.ini that names a tenant."""
+    """A working directory with a tamis.ini that names a tenant and a model."""
 
-    def __init__(self, directory, tenant):
+    def __init__(self, directory, tenant, model):
         self.dir, self.tenant = directory, tenant
         self.sections = {
             "source": {"type": "interactions-v2", "base_url": tenant.url, "client_id": CLIENT_ID,
                        "page_delay": "0", "settle": "0s"},
+            "embed": {"model": model},
             "export": {"csv": "out.csv", "removed": "removed.jsonl"},
         }
         self.configure()
@@ -160,17 +162,18 @@ class Place:
 
 
 @pytest.fixture
-def make_place(tmp_path):
-    """make_place(raws, **options of Tenant) -> Place; a tenant each, gone after the test."""
+def make_place(tmp_path, small):
+    """make_place(raws, **options of Tenant) -> Place; a tenant each, gone after the test.
+    The model is the small one; model="" is the real one."""
     tenants = []
 
-    def make(raws=(), name="", **options):
+    def make(raws=(), name="", model=small, **options):
         directory = tmp_path / (name or "place%d" % len(tenants))
         directory.mkdir()
         options.setdefault("client_id", CLIENT_ID)
         options.setdefault("client_secret", SECRET)
         tenants.append(Tenant(raws, **options).start())
-        return Place(directory, tenants[-1])
+        return Place(directory, tenants[-1], model)
 
     yield make
     for tenant in tenants:
@@ -210,15 +213,37 @@ def run_anywhere(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def expected(run_anywhere):
-    """expected(raws, **rules) -> oracle.Outcome: what a run over these records must give."""
-    similarity = oracle.Similarity(run_anywhere)
+def model_dir(run_anywhere):
+    return pathlib.Path(run_anywhere("model", "path", status=0).text.rstrip("\n"))
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory, run_anywhere, model_dir, demo):
+    """The directory of a small model; see small_model.py."""
+    texts = [m["text"] for raw in demo.first + demo.later for m in json.loads(raw)["messages"]
+             if m["from"] == "user"]
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    ids = {int(i) for i in run_anywhere("tokenize", "--jsonl", input=lines, status=0).text.split()}
+    directory = tmp_path_factory.mktemp("small") / "model"
+    small_model.make(model_dir, directory, ids)
+    return directory
+
+
+def outcome_by(run, *options):
+    similarity = oracle.Similarity(lambda *args, **more: run(*args, *options, **more))
     return lambda raws, **rules: oracle.job(raws, similarity, **rules)
 
 
 @pytest.fixture(scope="session")
-def model_dir(run_anywhere):
-    return pathlib.Path(run_anywhere("model", "path", status=0).text.rstrip("\n"))
+def expected(run_anywhere, small):
+    """expected(raws, **rules) -> oracle.Outcome: what a run over these records must give."""
+    return outcome_by(run_anywhere, "--set", "embed.model=%s" % small)
+
+
+@pytest.fixture(scope="session")
+def really_expected(run_anywhere):
+    """The same for places with the real model."""
+    return outcome_by(run_anywhere)
 
 
 @pytest.fixture(scope="session")

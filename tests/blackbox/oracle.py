@@ -96,7 +96,7 @@ def turns_of(interactions, minimum=4, bots=None):
             continue
         for k, (said, answer) in enumerate(found):
             turns.append({"interaction_id": i["id"], "timestamp": i["timestamp"],
-                          "bot_id": i["botId"], "rating": i["rating"], "user_utterance": said,
+                          "bot_id": i.get("botId"), "rating": i["rating"], "user_utterance": said,
                           "bot_response": answer, "turn": k})
     return turns, gone
 

@@ -18,11 +18,11 @@ from test_run import assert_is, conversation, raw
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, demo):
+def finished(tmp_path_factory, demo, small):
     """The files that a complete run over 60 conversations leaves."""
     directory = tmp_path_factory.mktemp("finished")
     with Tenant(demo.first[:60], client_id=CLIENT_ID, client_secret=SECRET) as tenant:
-        Place(directory, tenant).run("run", status=0)
+        Place(directory, tenant, small).run("run", status=0)
     (directory / "tamis.ini").unlink()
     return directory
 
@@ -383,10 +383,10 @@ def test_every_rating_below_the_minimum(make_place):
 @pytest.fixture
 def copied_model(tmp_path, model_dir):
     """copied_model() -> a directory whose files can be replaced one by one."""
-    def make(name="model"):
+    def make(name="model", of=model_dir):
         directory = tmp_path / name
         directory.mkdir()
-        for path in model_dir.iterdir():
+        for path in of.iterdir():
             (directory / path.name).symlink_to(path)
         return directory
     return make
@@ -401,6 +401,7 @@ def test_model_missing(done):
     done.tenant.holdings.put(raw(conversation("int_new", timestamp="2026-09-30T00:00:00Z")))
     empty = done.dir.parent / "no models"
     empty.mkdir()
+    done.configure(embed={"model": ""})
     fails(done, 1, "no models", "tamis model fetch", env={"TAMIS_MODEL_DIR": str(empty)})
     fails(done, 1, "nowhere", "model", args=["run", "--set", "embed.model=nowhere"])
     for command in ("tokenize", "embed"):
@@ -503,11 +504,12 @@ def test_model_file_missing(run, copied_model):
         assert_fails(result, 1, name)
 
 
-def test_another_model_is_refused(done, few, expected, copied_model, model_dir):
+def test_another_model_is_refused(done, few, expected, copied_model, small):
     """Two unused words change places: all vectors are as before, but who could know?"""
-    directory = copied_model()
-    words = (model_dir / "vocab.txt").read_bytes().split(b"\n")
-    words[5], words[6] = words[6], words[5]
+    directory = copied_model(of=small)
+    words = (small / "vocab.txt").read_bytes().split(b"\n")
+    a, b = words.index(b"[unused0]"), words.index(b"[unused1]")
+    words[a], words[b] = words[b], words[a]
     replace(directory / "vocab.txt", b"\n".join(words))
     done.configure(embed={"model": directory})
     fails(done, 2, "another model", "--reembed")

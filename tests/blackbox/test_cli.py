@@ -154,7 +154,7 @@ def test_init_writes_what_loads(run, tmp_path):
 
 def test_init_changes_no_file(run, tmp_path):
     (tmp_path / "tamis.ini").write_text("[source]\n")
-    assert_fails(run("init"), 2, "tamis.ini")
+    assert_fails(run("init"), 1, "tamis.ini")
     assert (tmp_path / "tamis.ini").read_text() == "[source]\n"
     run("init", "--config", "new.ini", status=0)
     assert "[source]" in (tmp_path / "new.ini").read_text()
@@ -263,11 +263,12 @@ OUTPUTS = [["--version"], ["--help"], ["help", "run"], ["status"], ["--json", "s
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory, demo):
+def filled(tmp_path_factory, demo, small):
     """A directory with a store of ten conversations."""
     directory = tmp_path_factory.mktemp("filled")
     (directory / "ten.jsonl").write_bytes(b"\n".join(demo.first[:10]))
-    (directory / "tamis.ini").write_text("[export]\ncsv = out.csv\n")
+    (directory / "tamis.ini").write_text(
+        "[embed]\nmodel = %s\n[export]\ncsv = out.csv\n" % small)
     run_program("import", "ten.jsonl", cwd=directory, status=0)
     run_program("export", cwd=directory, status=0)
     return directory, json.loads(demo.first[0])["id"]

@@ -72,7 +72,7 @@ def test_shown_is_can_fail():
 @pytest.fixture
 def desk(make_place, demo, tmp_path):
     """Where a reader of the documents would sit."""
-    place = make_place(demo.first, name="desk")
+    place = make_place(demo.first, name="desk", model="")
     place.sections["export"] = {"csv": "cxone_training_data.csv", "removed": "removed.jsonl"}
     place.configure()
     for name in ("demo.jsonl", "demo-later.jsonl"):

@@ -1,5 +1,6 @@
 """The whole job: what comes out is a function of what the API holds and the configuration."""
 
+import datetime
 import gzip
 import json
 import random
@@ -38,8 +39,9 @@ def varied(raws, seed):
 
 # One run
 
-def test_demo_corpus(make_place, demo, expected):
-    place, outcome = make_place(demo.first), expected(demo.first)
+def test_demo_corpus(make_place, demo, really_expected):
+    """With the real model, and every figure of the summary."""
+    place, outcome = make_place(demo.first, model=""), really_expected(demo.first)
     summary = place.json("run")
     assert_is(place, outcome)
     rules = [entry["rule"] for entry in outcome.ledger]
@@ -210,11 +212,11 @@ def edge_records():
           "{\"text\": \"ναι\", \"from\": \"bot\"}]}".encode()
 
 
-def test_edge_rules(make_place, expected):
+def test_edge_rules(make_place, really_expected):
     raws = list(edge_records())
-    outcome = expected(raws)
+    outcome = really_expected(raws)
     assert len(outcome.kept) == 16, [turn["user_utterance"] for turn in outcome.kept]
-    place = make_place(raws)
+    place = make_place(raws, model="")
     summary = place.json("run")
     assert_is(place, outcome)
     assert summary["interactions"]["rejected"] == 0
@@ -241,6 +243,68 @@ def test_order_is_by_instant_then_id(make_place):
     rows = oracle.rows_of(place.read())
     assert [row["interaction_id"] for row in rows] == ["d", "B", "a", "b", "c"]
     assert [row["timestamp"] for row in rows] == [stamps[id] for id in ("d", "B", "a", "b", "c")]
+
+
+NUMBERS = ["4", "4.0", "4.50", "5e0", "5E+0", "1e1", "100e-1", "4.1", "4.000000000000000001", "1e16",
+           "1e22", "123456789012345678", "123456789012345678901234567890", "123456789012345680.0",
+           "4.35", "9007199254740993.0", "1.7976931348623157e308", "1e15", "5.00001e4", "99999e11",
+           "4.9999999999999999", "12345.678e-3", "1e5", "1e-5", "-0", "-0.0", "0.0001", "0.00001"]
+
+
+def test_ratings_are_printed_as_python_prints_them(make_place, expected):
+    """Each with a bot of its own, so that none repeats another."""
+    raws = [raw({**conversation("int_%02d" % k, rating="@"), "botId": "bot_%d" % k})
+            .replace(b'"@"', number.encode()) for k, number in enumerate(NUMBERS)]
+    place = make_place(raws).configure(dedup={"domain": "bot"}, filter={"min_rating": "-1"})
+    place.run("run", status=0)
+    shown = [row["rating"] for row in oracle.rows_of(place.read())]
+    assert shown == [str(json.loads(number)) for number in NUMBERS]
+    assert_is(place, expected(raws, domain="bot", minimum=-1))
+
+
+def stamp(rng, at):
+    """An instant (nanoseconds since 2026) as one of the texts that can stand for it."""
+    digits = rng.choice([0, 1, 3, 6, 7, 9])
+    seconds, fraction = divmod(at, 10**9)
+    fraction -= fraction % 10**(9 - digits)
+    minutes = rng.choice([0, 0, 60, -300, 330, 840, -720])
+    local = datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=seconds, minutes=minutes)
+    zone = "%s%02d:%02d" % ("-" if minutes < 0 else "+", *divmod(abs(minutes), 60))
+    return "%s%s%s" % (local.strftime("%Y-%m-%dT%H:%M:%S"),
+                       "." + ("%09d" % fraction)[:digits] if digits else "",
+                       zone if minutes else rng.choice(["Z", "+00:00", ""]))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_jobs(make_place, demo, expected, seed):
+    """Whatever the records and the settings: what the oracle says."""
+    rng = random.Random(seed)
+    texts = [m["text"] for r in demo.first[:40] for m in json.loads(r)["messages"]] + \
+        ["", "  ", None, "ok", "OK!", "\u00a0ok\t", 'a "b", c\r\n', "\ud83d", "é"]
+    raws = []
+    for k in range(rng.choice([1, 3, 40])):
+        value = {"id": "int_%d" % rng.randrange(60), "botId": rng.choice(["b1", "b2", "b,3"]),
+                 "timestamp": stamp(rng, rng.randrange(5) * 10**9 + rng.randrange(3) * 10**3),
+                 "rating": rng.choice([1, 3, 4, 4, 5, 5, 5, 4.5, None, "5", "no", True, [5]]),
+                 "messages": [{"from": rng.choice(["user", "bot", "user", "bot", "system", "x"]),
+                               "text": rng.choice(texts)} for _ in range(rng.randrange(14))]}
+        if rng.random() < 0.1:
+            del value[rng.choice(["botId", "rating", "messages"])]
+        raws.append(raw(value))
+    rules = {"threshold": rng.choice([0.5, 0.7, 0.85, 0.85, 0.97, 1]),
+             "domain": rng.choice(["all", "bot"]),
+             "keep": rng.choice(["newest", "oldest", "best-rated"])}
+    minimum = rng.choice([0, 4, 4.5])
+    place = make_place([]).configure(dedup=rules, filter={"min_rating": minimum})
+    (place.dir / "some.jsonl").write_bytes(b"\n".join(raws))
+    place.run("import", "some.jsonl", status=0)
+    place.run("export", status=0)
+    outcome = expected(raws, minimum=minimum, **rules)
+    assert place.ledger() == outcome.ledger
+    if outcome.kept:
+        assert place.read() == outcome.csv
+    else:
+        assert "out.csv" not in place.names()
 
 
 # Again, and later
@@ -394,6 +458,15 @@ def test_import_forms(make_place, few, expected, form):
     place.run("export", status=0)
     assert_is(place, expected(few))
     assert not place.tenant.log
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"[]", b'{"interactions": []}', b"\xef\xbb\xbf",
+                                  gzip.compress(b"")])
+def test_import_of_nothing(make_place, data):
+    place = make_place([])
+    summary = json.loads(place.run("--json", "import", "-", input=data, status=0).out)
+    assert summary["interactions"] == {"received": 0, "new": 0, "updated": 0, "stored": 0,
+                                       "rejected": 0}
 
 
 def test_import_of_standard_input(make_place, few, expected):
@@ -584,6 +657,21 @@ def test_interrupted_while_fetching(place, few, expected, sent):
     assert place.tenant.requests()[asked].page == 4, "it began anew"
     assert [r["state"] for r in place.json("status")["runs"]] in (
         ["complete", "incomplete"], ["incomplete", "complete"])
+
+
+def test_interrupted_while_waiting(place):
+    """Told to wait for half a minute, it still ends at once when asked to."""
+    place.tenant.fault(faults.page(1), faults.throttle(30))
+    process = place.start("run", "--quiet")
+    while not place.tenant.requests():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 3 and time.monotonic() - began < 3, err
+    assert len(err.splitlines()) == 1, err
 
 
 def test_interrupted_while_embedding(make_place, demo, expected):
