@@ -102,7 +102,7 @@ def start(*args, cwd, env=None, **options):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def run_program(*args, cwd, input=b"", env=None, status=None, tokens=(), timeout=900, **options):
+def run_program(*args, cwd, input=b"", env=None, status=None, tokens=(), timeout=600, **options):
     """The program to its end.  env: variables to add; None as a value takes one away."""
     assert PROGRAM.exists(), "%s is not there: ./dev build" % PROGRAM
     options.setdefault("stdout", subprocess.PIPE)

@@ -140,8 +140,8 @@ def greedy(turns, similar, threshold=0.85, domain=lambda turn: None):
 class Outcome:
     """turns in final order, the verdict of each, the ledger, the CSV."""
 
-    def __init__(self, turns, verdicts, gone):
-        self.turns, self.verdicts = turns, verdicts
+    def __init__(self, turns, verdicts, gone, similarity):
+        self.turns, self.verdicts, self.similarity = turns, verdicts, similarity
         self.kept = [turn for turn, verdict in zip(turns, verdicts) if verdict is None]
         self.csv = csv_bytes(self.kept)
         self.ledger = ledger(turns, verdicts, gone)
@@ -153,7 +153,7 @@ def job(raws, similarity, minimum=4, bots=None, threshold=0.85, domain="all", ke
     turns, gone = turns_of(interactions, minimum, bots)
     similarity.learn(turn["user_utterance"] for turn in turns)
     part = {"all": lambda turn: None, "bot": lambda turn: turn["bot_id"]}[domain]
-    return Outcome(turns, greedy(turns, similarity, threshold, part), gone)
+    return Outcome(turns, greedy(turns, similarity, threshold, part), gone, similarity)
 
 
 def csv_bytes(kept_turns):

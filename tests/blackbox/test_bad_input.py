@@ -1,5 +1,6 @@
 """What is wrong is said in one clear line, with the right exit status; nothing is spoiled."""
 
+import gzip
 import json
 import os
 import resource
@@ -338,22 +339,28 @@ def test_import_file_not_there(done):
     fails(done, 1, "..", args=["import", ".."])
 
 
-def test_import_of_damaged_compression(done, few):
-    import gzip
-    packed = gzip.compress(b"\n".join(few))
+def test_import_of_damaged_compression(done, demo):
+    """All of a file or nothing of it."""
+    packed = gzip.compress(b"\n".join(demo.first[60:]))
     path = done.dir.parent / "cut.gz"
-    for data in (packed[:-20], packed[:100], packed[:200] + b"\0" * 50 + packed[250:]):
+    for data in (packed[:-20], packed[:100]):
         path.write_bytes(data)
         fails(done, 1, "cut.gz", args=["import", path])
+    path.write_bytes(packed[:20000] + b"\0" * 50 + packed[20050:])
+    result = done.run("import", path, status=1)  # zlib gives some nonsense before it sees it
+    assert "cut.gz" in result.lines[-1] and "damaged" in result.lines[-1], result
     path.write_bytes(b"\x28\xb5\x2f\xfd\x00\x58\xff\xff")
     fails(done, 1, "cut.gz", args=["import", path])
     assert done.json("status")["interactions"] == 60
 
 
-def test_import_of_half_a_page(done, few):
+def test_import_of_half_a_page(done, demo):
     path = done.dir.parent / "half.json"
-    path.write_bytes(b'{"interactions": [' + few[0] + b",")
-    fails(done, 1, "half.json", args=["import", path])
+    for data in (b'{"interactions": [' + b",".join(demo.first[60:70]) + b",",
+                 b"[" + b",".join(demo.first[60:70]), b"[" + demo.first[60] + b"]]"):
+        path.write_bytes(data)
+        fails(done, 1, "half.json", args=["import", path])
+    assert done.json("status")["interactions"] == 60
 
 
 # Results that are empty
@@ -518,6 +525,15 @@ def test_another_model_is_refused(done, few, expected, copied_model, small):
     assert done.json("curate", "--reembed")["turns"]["embedded"] == len(texts)
     assert done.json("run")["turns"].get("embedded", 0) == 0
     assert_is(done, expected(few))
+
+
+def test_taken_to_another_model(done, few, expected, really_expected):
+    """Nothing of the old one is left: neither vectors nor verdicts."""
+    assert really_expected(few).csv != expected(few).csv
+    done.configure(embed={"model": ""})
+    fails(done, 2, "another model", "--reembed")
+    done.run("run", "--reembed", status=0)
+    assert_is(done, really_expected(few))
 
 
 # Places that cannot be written

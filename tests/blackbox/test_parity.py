@@ -130,7 +130,7 @@ def test_csv_of_the_reference(make_place, run, shared, corpus):
         raws = [records.with_rating(raw, facts["rating_given_to_all"]) for raw in raws]
     place = make_place(raws, model="").configure(source={"page_size": 1000},
                                        filter={"min_rating": facts["min_rating"]})
-    summary = place.json("run")
+    summary = place.json("run", timeout=3600)
     ours = place.read()
     assert summary["turns"]["rated"] == facts["turns"]
     assert summary["turns"]["distinct_texts"] == facts["distinct_texts"]

@@ -290,11 +290,17 @@ def test_unsettled_rows_are_left_to_the_next_sync(make_place, few, expected):
 
 
 def test_server_clock_is_behind(make_place, few, expected):
-    """Rows that are new to the server's clock are not passed over by ours."""
-    place = make_place(few)
-    place.tenant.clock = lambda: time.time() - 86400
+    """What has just come by the server's clock has not settled, however old it is by ours."""
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+    fresh = raw(conversation("int_fresh", said="Just now", timestamp=(
+        then - datetime.timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%S.000Z")))
+    place = make_place([*few, fresh]).configure(source={"settle": "1h"})
+    place.tenant.clock = then.timestamp
     place.run("run", status=0)
     assert_is(place, expected(few))
+    place.tenant.clock = time.time
+    place.run("run", status=0)
+    assert_is(place, expected([*few, fresh]))
 
 
 def test_an_unfinished_slice_is_taken_up(make_place, few, expected):
