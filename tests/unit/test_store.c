@@ -411,6 +411,17 @@ static void test_slices(void **state)
     assert_int_equal(instant_cmp(lowest, INSTANT_MIN), 0);
     OK(store_each_slice(s, expect_slice_row, &x, &E));
     assert_int_equal(x.n, 3);
+
+    x.all[2].state = SLICE_DONE; /* beside it an open one that goes further both ways */
+    slice open = {.lo = INSTANT_MIN, .hi = INSTANT_MAX, .newest = INSTANT_MAX};
+    OK(store_begin(s, &E));
+    OK(store_save_slice(s, STR("other"), &x.all[2], &E));
+    OK(store_save_slice(s, STR("other"), &open, &E));
+    OK(store_commit(s, &E));
+    OK(store_cursor(s, STR("other"), &newest, &lowest, &found, &E));
+    assert_true(found);
+    assert_int_equal(instant_cmp(newest, x.all[2].newest), 0);
+    assert_int_equal(instant_cmp(lowest, x.all[2].lo), 0);
     store_close(s);
 }
 

@@ -24,6 +24,10 @@ static struct {
     int *fired;   /* shared with the parent */
 } plan;
 
+static struct {
+    int data, all; /* calls of fdatasync and fsync */
+} synced;
+
 /* Whether this call is to go wrong. */
 static bool goes_wrong(bool is_sync)
 {
@@ -60,6 +64,7 @@ EXPORTED int ftruncate64(int fd, off64_t n)
 
 EXPORTED int fdatasync(int fd)
 {
+    synced.data++;
     if (!goes_wrong(true)) return (int)syscall(SYS_fdatasync, fd);
     errno = EIO;
     return -1;
@@ -67,6 +72,7 @@ EXPORTED int fdatasync(int fd)
 
 EXPORTED int fsync(int fd)
 {
+    synced.all++;
     if (!goes_wrong(true)) return (int)syscall(SYS_fsync, fd);
     errno = EIO;
     return -1;
@@ -726,6 +732,23 @@ static void test_unsynced_at_every_call(void **state)
     assert_true(each_call(BROKEN_SYNC, true, check_unsynced) > 4);
 }
 
+/* What is committed has been synced when store_commit returns; a new store's name, too. */
+static void test_commits_are_synced(void **state)
+{
+    (void)state;
+    synced.all = 0;
+    store *s = open_as(STORE_WRITE);
+    assert_true(synced.all > 0); /* the directory */
+    for (int i = 0; i < 3; i++) {
+        OK(store_begin(s, &E));
+        put(s, "a", i, 0, i & 1 ? "odd" : "even");
+        int before = synced.data + synced.all;
+        OK(store_commit(s, &E));
+        assert_true(synced.data + synced.all > before);
+    }
+    store_close(s);
+}
+
 /* A transaction larger than the cache has pages in the log before it is committed. */
 static void die_in_a_large_transaction(void)
 {
@@ -806,6 +829,7 @@ int main(void)
         TEST(disk_full_at_every_call),
         TEST(broken_disk_at_every_call),
         TEST(unsynced_at_every_call),
+        TEST(commits_are_synced),
         TEST(killed_in_a_large_transaction),
         TEST(file_size_limit),
     };
