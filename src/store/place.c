@@ -27,8 +27,8 @@ static status check_url(const char *url, err *e)
     if (strncmp(url, "postgresql://", 13) == 0 || strncmp(url, "postgres://", 11) == 0)
         return err_set(e, ST_USAGE,
                        "store.url: PostgreSQL is not supported by this version; set it to a path");
-    if (strstr(url, "://"))
-        return err_set(e, ST_USAGE, "store.url = %s: not supported; set it to a path", url);
+    if (strstr(url, "://")) /* it may hold a password, so it is not repeated */
+        return err_set(e, ST_USAGE, "store.url is not a path: other URLs are not supported");
     if (url[strlen(url) - 1] == '/')
         return err_set(e, ST_USAGE, "store.url = %s: that is a directory; name a file in it", url);
     return ST_OK;
