@@ -189,7 +189,8 @@ status place_immutable_uri(const place *p, buf *out, err *e)
 {
     char *log = joined(p->path, "-wal");
     if (!log) return err_nomem(e, "opening the store");
-    bool has_log = access(log, F_OK) == 0;
+    struct stat s;
+    bool has_log = stat(log, &s) == 0 && s.st_size > 0;
     free(log);
     if (has_log)
         return err_set(e, ST_FAILED,

@@ -111,9 +111,11 @@ static status open_writing(store *s, err *e)
 {
     place *p = &s->place;
     status st = ST_OK;
-    if (p->is_there) { /* a file that is not ours gets no lock beside it */
+    if (p->is_there) { /* what we cannot use gets no lock beside it */
         st = db_open(p->path, p->name, DB_WRITE, &s->db, e);
         if (st == ST_OK) st = db_check_header(s->db, e);
+        if (st == ST_OK && db_is_readonly(s->db))
+            st = err_set(e, ST_FAILED, "cannot write the store %s: it is read-only", p->name);
     }
     if (st == ST_OK) st = place_lock(p, e);
     if (st || s->db) return st;
@@ -158,8 +160,6 @@ status store_open(const char *url, store_mode mode, store **out, err *e)
     if (st == ST_OK) st = packer_new(&s->packer, e);
     if (st == ST_OK) st = s->writes ? open_writing(s, e) : open_reading(s, e);
     if (st == ST_OK) st = check_version(s, e);
-    if (st == ST_OK && s->writes && db_is_readonly(s->db))
-        st = err_set(e, ST_FAILED, "cannot write the store %s: it is read-only", url);
     if (st == ST_OK) st = configure(s, e);
     if (st == ST_OK && s->writes) st = db_do(s->db, Q_INTERRUPTED_RUNS, NO_VALUES, e);
     if (st)

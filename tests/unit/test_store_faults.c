@@ -268,7 +268,7 @@ static void test_read_only_media(void **state)
     expect_ids(s, "b a ");
     store_close(s);
     assert_int_equal(n_files(), n);
-    FAILS(try_open(STORE_WRITE), ST_FAILED, "Read-only file system");
+    FAILS(try_open(STORE_WRITE), ST_FAILED, "read-only");
     write_bytes(in_dir("s.db-wal"), STR("x")); /* newer pages may lie there */
     FAILS(try_open(STORE_READ), ST_FAILED, "did not end properly");
 }
