@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 /* --- blobs ---------------------------------------------------------------------------------- */
 
@@ -236,7 +237,19 @@ static status unzstd_some(instream *s, char *to, size_t n, size_t *got, err *e)
     size_t how = ZSTD_decompressStream(s->d, &out, &in);
     s->at += in.pos;
     *got = out.pos;
-    if (ZSTD_isError(how)) return damaged(s, "zstd", ZSTD_getErrorName(how), e);
+    switch (ZSTD_getErrorCode(how)) {
+    case ZSTD_error_no_error:
+        break;
+    case ZSTD_error_memory_allocation:
+        return err_nomem(e, "reading a zstd file");
+    case ZSTD_error_frameParameter_windowTooLarge:
+        return err_set(e, ST_FAILED,
+                       "%s: it was packed with a window of more than 128 MiB: pack it again "
+                       "without --long and --ultra",
+                       s->name);
+    default:
+        return damaged(s, "zstd", ZSTD_getErrorName(how), e);
+    }
     s->inside = how != 0;
     return ST_OK;
 }

@@ -304,6 +304,10 @@ static void test_what_cannot_be_read(void **state)
     assert_int_equal(read_all(dir, 10, &out, &e), ST_FAILED);
     assert_non_null(strstr(e.msg, "Is a directory"));
     assert_non_null(strstr(e.msg, dir));
+    /* A zstd frame that asks for a window of 2 GiB (RFC 8878, 3.1.1.1.2). */
+    write_file(STR("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"));
+    assert_int_equal(read_all(path, 10, &out, &e), ST_FAILED);
+    assert_non_null(strstr(e.msg, "pack it again"));
     instream_close(NULL);
     buf_release(&out);
 }
