@@ -51,7 +51,7 @@ static void make_text(buf *b, size_t n)
     b->n = n;
 }
 
-/* --- blobs ---------------------------------------------------------------------------------- */
+/* --- blobs -------------------------------------------------------------------------------- */
 
 static void check_round_trip(packer *p, str plain)
 {
@@ -121,7 +121,7 @@ static void test_damaged_blobs(void **state)
     packer_free(p);
 }
 
-/* --- streams -------------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------------------------ */
 
 /* Reads all, n bytes at a time. */
 static status read_all(const char *from, size_t n, buf *out, err *e)

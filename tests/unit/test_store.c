@@ -2,7 +2,7 @@
  * not.  What it does when things fail is in test_store_faults.c. */
 #include "store_ground.h"
 
-/* --- interactions ------------------------------------------------------------------------------ */
+/* --- interactions ------------------------------------------------------------------------- */
 
 static void expect_raw(store *s, str id, str raw)
 {
@@ -218,7 +218,7 @@ static void test_rejected(void **state)
     store_close(s);
 }
 
-/* --- transactions ------------------------------------------------------------------------------ */
+/* --- transactions ------------------------------------------------------------------------- */
 
 static void test_rollback_leaves_nothing(void **state)
 {
@@ -286,7 +286,7 @@ static void test_writing_needs_a_transaction(void **state)
     store_close(s);
 }
 
-/* --- settings, slices, vectors, verdicts, runs --------------------------------------------------- */
+/* --- settings, slices, vectors, verdicts, runs -------------------------------------------- */
 
 static void test_settings(void **state)
 {
@@ -343,32 +343,35 @@ static status expect_slice_row(void *ctx, str source, const slice *sl, err *e)
     return ST_OK;
 }
 
+static const slices three = {
+    .all = {{.lo = INSTANT_MIN,
+             .hi = {100, 5},
+             .newest = INSTANT_MIN,
+             .pass = 1,
+             .page = 1,
+             .page_size = 100,
+             .total_first = -1,
+             .total_last = -1},
+            {.lo = {50, 999999999},
+             .hi = INSTANT_MAX,
+             .newest = {99, 1},
+             .pass = UINT32_MAX,
+             .page = UINT32_MAX,
+             .page_size = UINT32_MAX,
+             .idle_pages = UINT32_MAX,
+             .total_first = INT64_MAX,
+             .total_last = 7,
+             .shrank = true,
+             .seen = INT64_MAX},
+            {.lo = {-5, 1}, .hi = {200, 0}, .newest = {200, 0}, .pass = 1}}};
+
 static void test_slices(void **state)
 {
     (void)state;
     bool found;
     slice got;
     instant newest, lowest;
-    slices x = {.all = {{.lo = INSTANT_MIN,
-                         .hi = {100, 5},
-                         .newest = INSTANT_MIN,
-                         .pass = 1,
-                         .page = 1,
-                         .page_size = 100,
-                         .total_first = -1,
-                         .total_last = -1},
-                        {.lo = {50, 999999999},
-                         .hi = INSTANT_MAX,
-                         .newest = {99, 1},
-                         .pass = UINT32_MAX,
-                         .page = UINT32_MAX,
-                         .page_size = UINT32_MAX,
-                         .idle_pages = UINT32_MAX,
-                         .total_first = INT64_MAX,
-                         .total_last = 7,
-                         .shrank = true,
-                         .seen = INT64_MAX},
-                        {.lo = {-5, 1}, .hi = {200, 0}, .newest = {200, 0}, .pass = 1}}};
+    slices x = three;
     store *s = open_as(STORE_WRITE);
     OK(store_open_slice(s, STR("api"), &got, &found, &E));
     assert_false(found);
@@ -411,17 +414,26 @@ static void test_slices(void **state)
     assert_int_equal(instant_cmp(lowest, INSTANT_MIN), 0);
     OK(store_each_slice(s, expect_slice_row, &x, &E));
     assert_int_equal(x.n, 3);
+    store_close(s);
+}
 
-    x.all[2].state = SLICE_DONE; /* beside it an open one that goes further both ways */
-    slice open = {.lo = INSTANT_MIN, .hi = INSTANT_MAX, .newest = INSTANT_MAX};
+/* An open slice moves no cursor, though it goes further both ways. */
+static void test_cursor_is_of_finished_slices(void **state)
+{
+    (void)state;
+    bool found;
+    instant newest, lowest;
+    slice done = three.all[2], open = {.lo = INSTANT_MIN, .hi = INSTANT_MAX, .newest = INSTANT_MAX};
+    store *s = open_as(STORE_WRITE);
+    done.state = SLICE_DONE;
     OK(store_begin(s, &E));
-    OK(store_save_slice(s, STR("other"), &x.all[2], &E));
+    OK(store_save_slice(s, STR("other"), &done, &E));
     OK(store_save_slice(s, STR("other"), &open, &E));
     OK(store_commit(s, &E));
     OK(store_cursor(s, STR("other"), &newest, &lowest, &found, &E));
     assert_true(found);
-    assert_int_equal(instant_cmp(newest, x.all[2].newest), 0);
-    assert_int_equal(instant_cmp(lowest, x.all[2].lo), 0);
+    assert_int_equal(instant_cmp(newest, done.newest), 0);
+    assert_int_equal(instant_cmp(lowest, done.lo), 0);
     store_close(s);
 }
 
@@ -625,6 +637,7 @@ int main(void)
         TEST(writing_needs_a_transaction),
         TEST(settings),
         TEST(slices),
+        TEST(cursor_is_of_finished_slices),
         TEST(seen),
         TEST(vectors),
         TEST(verdicts),

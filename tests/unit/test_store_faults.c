@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* --- the calls that may fail --------------------------------------------------------------- */
+/* --- the calls that may fail -------------------------------------------------------------- */
 
 typedef enum { NO_FAULT, DIE, FULL, FULL_AFTER_HALF, BROKEN_WRITE, BROKEN_SYNC } fault;
 
@@ -124,7 +124,7 @@ static int no_faults(void **state)
     return empty_dir(state);
 }
 
-/* --- what is refused and left alone ------------------------------------------------------------ */
+/* --- what is refused and left alone ------------------------------------------------------- */
 
 static status try_open(store_mode mode)
 {
@@ -273,7 +273,7 @@ static void test_read_only_media(void **state)
     FAILS(try_open(STORE_READ), ST_FAILED, "did not end properly");
 }
 
-/* --- one writer, any number of readers ---------------------------------------------------------- */
+/* --- one writer, any number of readers ---------------------------------------------------- */
 
 static void test_modes(void **state)
 {
@@ -372,7 +372,7 @@ static void test_store_moved_without_its_log(void **state)
     store_close(s);
 }
 
-/* --- damage ---------------------------------------------------------------------------------------- */
+/* --- damage ------------------------------------------------------------------------------- */
 
 static void test_damaged_record(void **state)
 {
@@ -531,7 +531,7 @@ static void test_damaged_files(void **state)
     buf_release(&hurt);
 }
 
-/* --- dying and failing in the middle ---------------------------------------------------------------- */
+/* --- dying and failing in the middle ------------------------------------------------------ */
 
 enum { COMMITS = 4, PUTS = 12 };
 
