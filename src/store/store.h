@@ -61,8 +61,8 @@ status store_cursor(store *s, str source, instant *newest, instant *lowest, bool
                     err *e) MUST_USE;
 /* Inserts (id == 0, then set) or updates. */
 status store_save_slice(store *s, str source, slice *sl, err *e) MUST_USE;
-/* Marks a record (by id, or "#" + hash when it has none) as seen in the slice's current
- * pass; *is_new false: it was.  store_forget_seen empties the set. */
+/* Marks a record (by any key that tells it apart) as seen in the slice's current pass; *is_new
+ * false: it was.  store_forget_seen empties the set. */
 status store_mark_seen(store *s, int64_t slice_id, str key, bool *is_new, err *e) MUST_USE;
 status store_forget_seen(store *s, int64_t slice_id, err *e) MUST_USE;
 

@@ -1,642 +1,326 @@
-/* store_sqlite.c - the store in one SQLite file.
+/* store_sqlite.c - the one door to SQLite.
  *
- * What holds:
- *  - A file at the store's path is a whole tamis store or not ours.  A new one is made under
- *    another name, synced and renamed; an old one is known by the application id in its first
- *    100 bytes, read before SQLite does anything (a recovery, a checkpoint) to it.
- *  - WAL with synchronous=FULL: what store_commit returned ST_OK for survives a power loss,
- *    and readers go on beside the writer.
- *  - secure_delete: what is overwritten or removed is gone from the file.
- *  - The generation is counted in memory within a transaction and written at its end.
- * Statements that give at most one row are prepared once and kept (they are reset before the
- * function returns); those that call back are prepared for each call, so that a callback may
- * use the store as it likes. */
-#include "store/store.h"
+ * SQLite's errors become one line each, with the cause that the operating system gave where
+ * there is one.  Text and blobs are bound without a copy: they live until the statement has
+ * been run.  A forged file may hold triggers and views; they are switched off. */
+#include "store/store_sqlite.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <errno.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 
-#include "base/compress.h"
-#include "store/place.h"
-#include "store/sqlite.h"
-
 enum {
-    RAW_LIMIT = 1000000000, /* SQLite's own limit for a blob */
-    ID_SHOWN = 200          /* bytes of an id in a message */
+    HEADER_SIZE = 100, /* https://www.sqlite.org/fileformat.html, 1.3 */
+    HEADER_APPLICATION_ID = 68,
+    BUSY_MS = 10000
 };
 
-struct store {
-    place place;
-    db *db;
-    bool writes;      /* opened with STORE_WRITE */
-    bool begun;       /* between store_begin and store_commit or store_rollback */
-    uint64_t changes; /* of interactions since store_begin */
-    int64_t run;      /* begun by this handle and not ended; 0: none */
-    packer *packer;
-    buf packed; /* scratch of the writing functions */
+struct db {
+    const char *name;
+    sqlite3 *handle;
+    sqlite3_stmt *kept[N_QUERIES];
 };
 
-static value hash_blob(const unsigned char digest[SHA256_SIZE])
+/* --- what went wrong ---------------------------------------------------------------------- */
+
+static status no_room(const db *d, const char *why, err *e)
 {
-    return blob((str){(const char *)digest, SHA256_SIZE});
+    return err_set(e, ST_FAILED,
+                   "cannot write the store %s: %s; all that was committed before is kept: make "
+                   "room and run again",
+                   d->name, why);
+}
+
+status db_damaged(const db *d, const char *why, err *e)
+{
+    return err_set(e, ST_FAILED,
+                   "the store %s is damaged (%s): put a backup in its place, or move it away to "
+                   "begin anew",
+                   d->name, why);
+}
+
+/* Errors of reading and writing the file; `why` is the errno, as far as SQLite tells it. */
+static status failed_io(const db *d, int code, int why, err *e)
+{
+    if (code == SQLITE_IOERR_NOMEM) return err_nomem(e, "using the store");
+    if (why == ENOSPC || (code == SQLITE_IOERR_SHMSIZE && !why))
+        return no_room(d, "no space left on the device", e);
+    if (why == EDQUOT || why == EFBIG) return no_room(d, strerror(why), e);
+    return err_set(e, ST_FAILED,
+                   "cannot read or write the store %s: %s (%s); all that was committed before is "
+                   "kept",
+                   d->name, sqlite3_errstr(code), why ? strerror(why) : "cause unknown");
+}
+
+/* What the last call of SQLite complained about.  SQLite tells the errno of an open that
+ * failed, but not of a commit that did; so errno is set to 0 before each call and looked at
+ * here. */
+static status failed(const db *d, err *e)
+{
+    int why = errno, code = sqlite3_extended_errcode(d->handle);
+    const char *name = d->name;
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return no_room(d, "no space left on the device", e);
+    case SQLITE_IOERR:
+        return failed_io(d, code, why, e);
+    case SQLITE_NOMEM:
+        return err_nomem(e, "using the store");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return db_damaged(d, sqlite3_errmsg(d->handle), e);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(e, ST_BUSY, "another program holds the store %s: close it and run again",
+                       name);
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        why = sqlite3_system_errno(d->handle);
+        if (why == EACCES || why == EROFS || why == EPERM || why == ENOENT || why == EMFILE)
+            return err_sys(e, why, "cannot open or write the store %s (or its -wal and -shm)",
+                           name);
+        break;
+    default:
+        break;
+    }
+    return err_set(e, ST_FAILED, "store %s: %s", name, sqlite3_errmsg(d->handle));
+}
+
+/* --- values ------------------------------------------------------------------------------- */
+
+/* Borrows the texts until the statement is reset. */
+static int bind(sqlite3_stmt *q, int at, const value *v)
+{
+    const char *p = v->s.p ? v->s.p : ""; /* a NULL pointer would be NULL, not empty */
+    switch (v->kind) {
+    case V_INT:
+        return sqlite3_bind_int64(q, at, v->i);
+    case V_REAL:
+        return sqlite3_bind_double(q, at, v->d);
+    case V_TEXT:
+        return sqlite3_bind_text64(q, at, p, v->s.n, SQLITE_STATIC, SQLITE_UTF8);
+    case V_BLOB:
+        return sqlite3_bind_blob64(q, at, p, v->s.n, SQLITE_STATIC);
+    case V_NULL:
+        break;
+    }
+    return sqlite3_bind_null(q, at);
+}
+
+static status bind_all(const db *d, sqlite3_stmt *q, const value *v, size_t n, err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (bind(q, (int)i + 1, &v[i])) return failed(d, e);
+    return ST_OK;
 }
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static status check_version(const store *s, err *e)
+/* A connection for each use: what cannot be written opens for reading only. */
+status db_open(const char *path, const char *name, db_mode mode, db **out, err *e)
 {
-    buf b = {0};
-    status st = db_ask_text(s->db, "PRAGMA user_version", &b, e);
-    long version = st == ST_OK ? strtol(b.p, NULL, 10) : 0;
-    buf_release(&b);
-    if (st == ST_OK && version > SCHEMA_VERSION)
-        st = err_set(e, ST_FAILED,
-                     "the store %s was made by a newer version of tamis (schema %ld, this one "
-                     "knows %d): use that version or another store.url",
-                     s->place.name, version, SCHEMA_VERSION);
-    if (st == ST_OK && version < 1) st = db_damaged(s->db, "it has no schema version", e);
-    return st;
-}
-
-static status create_in(const db *d, err *e)
-{
-    char sql[128];
-    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             SCHEMA_APPLICATION_ID, SCHEMA_VERSION);
-    status st = db_run(d, "PRAGMA journal_mode = OFF; PRAGMA synchronous = FULL; BEGIN", e);
-    if (st == ST_OK) st = db_run(d, schema_sql, e);
-    if (st == ST_OK) st = db_run(d, sql, e);
-    if (st == ST_OK) st = db_run(d, "PRAGMA journal_mode = WAL", e);
-    return st;
-}
-
-/* A store is made whole, under another name, before it is one. */
-static status create(const place *p, err *e)
-{
-    db *d = NULL;
-    status st = place_make_new(p, e);
-    if (st) return st;
-    st = db_open(p->new_path, p->name, DB_WRITE, &d, e);
-    if (st == ST_OK) st = create_in(d, e);
-    db_close(d);
-    if (st == ST_OK) st = place_publish(p, e);
-    if (st) place_drop_new(p);
-    return st;
-}
-
-static status configure(const store *s, err *e)
-{
-    buf mode = {0};
-    status st = db_run(s->db,
-                       "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-                       "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536",
-                       e);
-    if (st || !s->writes) return st ? st : db_run(s->db, "PRAGMA query_only = ON", e);
-    st = db_run(s->db,
-                "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
-                "PRAGMA journal_size_limit = 67108864",
-                e);
-    if (st == ST_OK) st = db_ask_text(s->db, "PRAGMA journal_mode = WAL", &mode, e);
-    if (st == ST_OK && !str_eq(buf_view(&mode), STR("wal")))
-        st = err_set(e, ST_FAILED,
-                     "store %s: its file system does not allow SQLite's WAL: set store.url to a "
-                     "path on a local disk",
-                     s->place.name);
-    buf_release(&mode);
-    return st;
-}
-
-static status open_writing(store *s, err *e)
-{
-    place *p = &s->place;
+    static const int flags[] = {[DB_WRITE] = SQLITE_OPEN_READWRITE,
+                                [DB_READ] = SQLITE_OPEN_READWRITE,
+                                [DB_IMMUTABLE] = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI};
+    static const int off[] = {SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_DBCONFIG_ENABLE_VIEW};
     status st = ST_OK;
-    if (p->is_there) { /* what we cannot use gets no lock beside it */
-        st = db_open(p->path, p->name, DB_WRITE, &s->db, e);
-        if (st == ST_OK) st = db_check_header(s->db, e);
-        if (st == ST_OK && db_is_readonly(s->db))
-            st = err_set(e, ST_FAILED, "cannot write the store %s: it is read-only", p->name);
-    }
-    if (st == ST_OK) st = place_lock(p, e);
-    if (st || s->db) return st;
-    st = place_look(p, e); /* another run may have made it meanwhile */
-    if (st == ST_OK && !p->is_there) st = create(p, e);
-    if (st == ST_OK) st = db_open(p->path, p->name, DB_WRITE, &s->db, e);
-    return st ? st : db_check_header(s->db, e);
-}
-
-/* SQLite needs to write beside a file even to read it.  Where it may not (read-only media),
- * nobody else does either, so that the file alone is read. */
-static status open_immutable(store *s, err *e)
-{
-    buf uri = {0};
-    status st = place_immutable_uri(&s->place, &uri, e);
-    db_close(s->db);
-    s->db = NULL;
-    if (st == ST_OK) st = db_open(uri.p, s->place.name, DB_IMMUTABLE, &s->db, e);
-    buf_release(&uri);
-    return st;
-}
-
-static status open_reading(store *s, err *e)
-{
-    if (!s->place.is_there)
-        return err_set(e, ST_FAILED,
-                       "no store at %s: run `tamis sync` or `tamis import` first, or set store.url",
-                       s->place.name);
-    status st = db_open(s->place.path, s->place.name, DB_READ, &s->db, e);
-    if (st == ST_OK) st = db_check_header(s->db, e);
-    if (st || db_can_read(s->db)) return st;
-    return open_immutable(s, e);
-}
-
-status store_open(const char *url, store_mode mode, store **out, err *e)
-{
-    store *s = calloc(1, sizeof *s);
+    db *d = calloc(1, sizeof *d);
     *out = NULL;
-    if (!s) return err_nomem(e, "opening the store");
-    s->writes = mode == STORE_WRITE;
-    status st = place_find(&s->place, url, e);
-    if (st == ST_OK) st = packer_new(&s->packer, e);
-    if (st == ST_OK) st = s->writes ? open_writing(s, e) : open_reading(s, e);
-    if (st == ST_OK) st = check_version(s, e);
-    if (st == ST_OK) st = configure(s, e);
-    if (st == ST_OK && s->writes) st = db_do(s->db, Q_INTERRUPTED_RUNS, NO_VALUES, e);
-    if (st)
-        store_close(s);
-    else
-        *out = s;
-    return st;
-}
-
-void store_close(store *s)
-{
-    if (!s) return;
-    store_rollback(s);
-    db_close(s->db);
-    packer_free(s->packer);
-    buf_release(&s->packed);
-    place_release(&s->place); /* the lock last */
-    free(s);
-}
-
-/* --- transactions ------------------------------------------------------------------------- */
-
-static status may_write(const store *s, err *e)
-{
-    if (s->begun && db_in_transaction(s->db)) return ST_OK;
-    return err_set(e, ST_FAILED,
-                   "store %s: no transaction to write in (none was begun, or an error ended it)",
-                   s->place.name);
-}
-
-status store_begin(store *s, err *e)
-{
-    if (!s->writes)
-        return err_set(e, ST_FAILED, "the store %s was opened for reading only", s->place.name);
-    status st = db_run(s->db, "BEGIN IMMEDIATE", e);
-    if (st) return st;
-    s->begun = true;
-    s->changes = 0;
+    if (!d) return err_nomem(e, "opening the store");
+    d->name = name;
+    int rc = sqlite3_open_v2(path, &d->handle, flags[mode] | SQLITE_OPEN_NOMUTEX, NULL);
+    if (!d->handle)
+        st = err_nomem(e, "opening the store");
+    else if (rc)
+        st = failed(d, e);
+    if (st) {
+        db_close(d);
+        return st;
+    }
+    sqlite3_extended_result_codes(d->handle, 1);
+    sqlite3_busy_timeout(d->handle, BUSY_MS);
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+        sqlite3_db_config(d->handle, off[i], 0, NULL);
+    *out = d;
     return ST_OK;
 }
 
-status store_commit(store *s, err *e)
+void db_close(db *d)
 {
-    status st = may_write(s, e);
-    if (st == ST_OK && s->changes)
-        st = db_do(s->db, Q_SET_GENERATION, VALUES(integer((int64_t)s->changes)), e);
-    if (st == ST_OK) st = db_run(s->db, "COMMIT", e);
-    if (st == ST_OK) {
-        s->begun = false;
-        s->changes = 0;
-    }
-    store_rollback(s);
+    if (!d) return;
+    for (size_t i = 0; i < N_QUERIES; i++) sqlite3_finalize(d->kept[i]);
+    sqlite3_close(d->handle); /* a checkpoint that fails here is made at the next opening */
+    free(d);
+}
+
+/* Reads the first bytes through SQLite's own file handle: closing another one would drop the
+ * locks that this process may hold on the file (fcntl's rule). */
+status db_check_header(const db *d, err *e)
+{
+    static const char magic[] = "SQLite format 3"; /* with its NUL */
+    unsigned char h[HEADER_SIZE] = {0};
+    sqlite3_file *f = NULL;
+    sqlite3_file_control(d->handle, "main", SQLITE_FCNTL_FILE_POINTER, &f);
+    int rc = f && f->pMethods ? f->pMethods->xRead(f, h, HEADER_SIZE, 0) : SQLITE_CANTOPEN;
+    if (rc && rc != SQLITE_IOERR_SHORT_READ) return failed_io(d, rc, errno, e);
+    if (memcmp(h, magic, sizeof magic))
+        return err_set(e, ST_FAILED,
+                       "%s is not a tamis store (not an SQLite database): set store.url to another "
+                       "path",
+                       d->name);
+    uint32_t id = 0;
+    for (int i = 0; i < 4; i++) id = id << 8 | h[HEADER_APPLICATION_ID + i];
+    if (id == SCHEMA_APPLICATION_ID) return ST_OK;
+    return err_set(e, ST_FAILED,
+                   "%s is not a tamis store (an SQLite database of something else): set store.url "
+                   "to another path",
+                   d->name);
+}
+
+bool db_can_read(const db *d)
+{
+    int rc = sqlite3_exec(d->handle, "PRAGMA user_version", NULL, NULL, NULL) & 0xff;
+    return rc != SQLITE_CANTOPEN && rc != SQLITE_READONLY && rc != SQLITE_PERM;
+}
+
+bool db_is_readonly(const db *d)
+{
+    return sqlite3_db_readonly(d->handle, "main") != 0;
+}
+
+bool db_in_transaction(const db *d)
+{
+    return !sqlite3_get_autocommit(d->handle);
+}
+
+void db_rollback(const db *d)
+{
+    /* An error may have ended it already.  If this fails, the end of the connection does it. */
+    if (db_in_transaction(d)) sqlite3_exec(d->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* --- statements --------------------------------------------------------------------------- */
+
+status db_run(const db *d, const char *sql, err *e)
+{
+    errno = 0;
+    return sqlite3_exec(d->handle, sql, NULL, NULL, NULL) ? failed(d, e) : ST_OK;
+}
+
+status db_ask_text(const db *d, const char *sql, buf *out, err *e)
+{
+    rows *r;
+    status st = db_list(d, sql, NO_VALUES, &r, e);
+    if (db_next(d, r, &st, e)) buf_str(out, row_str(r, 0));
+    db_end(r);
+    if (st == ST_OK && !buf_cstr(out)) st = err_nomem(e, "opening the store");
     return st;
 }
 
-void store_rollback(store *s)
+static status kept_statement(db *d, query which, sqlite3_stmt **out, err *e)
 {
-    if (!s->begun) return;
-    db_rollback(s->db);
-    s->begun = false;
-    s->changes = 0;
+    errno = 0;
+    if (!d->kept[which] && sqlite3_prepare_v3(d->handle, query_sql[which], -1,
+                                              SQLITE_PREPARE_PERSISTENT, &d->kept[which], NULL))
+        return failed(d, e);
+    *out = d->kept[which];
+    return ST_OK;
 }
 
-/* Changes something, within the transaction. */
-static status change(store *s, query which, const value *v, size_t n, err *e)
+status db_ask(db *d, query which, const value *v, size_t n, rows **row, err *e)
 {
-    status st = may_write(s, e);
-    return st ? st : db_do(s->db, which, v, n, e);
-}
-
-/* --- settings ----------------------------------------------------------------------------- */
-
-status store_get(store *s, const char *key, buf *out, bool *found, err *e)
-{
-    rows *row;
-    status st = db_ask(s->db, Q_GET, VALUES(text(str_from(key))), &row, e);
-    *found = row != NULL;
-    if (row) buf_str(out, row_str(row, 0));
-    db_release(row);
-    if (st == ST_OK && !buf_ok(out)) st = err_nomem(e, "reading the store");
-    return st;
-}
-
-status store_set(store *s, const char *key, str val, err *e)
-{
-    return change(s, Q_SET, VALUES(text(str_from(key)), blob(val)), e);
-}
-
-/* --- raw interactions --------------------------------------------------------------------- */
-
-/* Packs into the scratch. */
-static status pack(store *s, str raw, err *e)
-{
-    if (raw.n > RAW_LIMIT)
-        return err_set(e, ST_FAILED, "a record of %zu bytes is more than the store takes", raw.n);
-    buf_clear(&s->packed);
-    return packer_pack(s->packer, raw, &s->packed, e);
-}
-
-/* Appends the record in column `at`; `what` and `id` name it. */
-static status unpack(store *s, rows *r, int at, const char *what, str id, buf *out, err *e)
-{
-    err why = {0};
-    status st = packer_unpack(s->packer, row_str(r, at), RAW_LIMIT, out, &why);
-    if (st == ST_OK) return ST_OK;
-    if (id.n > ID_SHOWN) id.n = ID_SHOWN;
-    return err_set(e, st, "store %s: the record of %s %.*s: %s; put a backup in its place",
-                   s->place.name, what, STR_FMT(id), why.msg);
-}
-
-/* *number 0: it is new. */
-static status look_up(store *s, str id, const unsigned char hash[SHA256_SIZE], int64_t *number,
-                      bool *same, err *e)
-{
-    rows *row;
-    *number = 0;
-    *same = false;
-    status st = db_ask(s->db, Q_INTERACTION_HASH, VALUES(blob(id)), &row, e);
-    if (row) {
-        *number = row_int(row, 0);
-        *same = str_eq(row_str(row, 1), (str){(const char *)hash, SHA256_SIZE});
-    }
-    db_release(row);
-    return st;
-}
-
-status store_put(store *s, str id, instant at, str raw, put_result *out, err *e)
-{
-    unsigned char hash[SHA256_SIZE];
-    int64_t number;
-    bool same;
-    sha256_of(raw, hash);
-    status st = may_write(s, e);
-    if (st == ST_OK) st = look_up(s, id, hash, &number, &same, e);
+    sqlite3_stmt *q = NULL;
+    *row = NULL;
+    status st = kept_statement(d, which, &q, e);
+    if (st == ST_OK) st = bind_all(d, q, v, n, e);
     if (st) return st;
-    *out = !number ? PUT_NEW : same ? PUT_SAME : PUT_UPDATED;
-    if (*out == PUT_SAME) return ST_OK;
-    st = pack(s, raw, e);
-    if (st) return st;
-    value seconds = integer(at.s), ns = integer(at.ns), sum = hash_blob(hash);
-    value packed = blob(buf_view(&s->packed));
-    st = number
-             ? change(s, Q_CHANGE_INTERACTION, VALUES(seconds, ns, sum, packed, integer(number)), e)
-             : change(s, Q_ADD_INTERACTION, VALUES(blob(id), seconds, ns, sum, packed), e);
-    if (st == ST_OK) s->changes++;
-    return st;
-}
-
-status store_put_rejected(store *s, str raw, const char *reason, bool *is_new, err *e)
-{
-    rows *row;
-    unsigned char hash[SHA256_SIZE];
-    sha256_of(raw, hash);
-    status st = db_ask(s->db, Q_REJECTED_HASH, VALUES(hash_blob(hash)), &row, e);
-    *is_new = row == NULL;
-    db_release(row);
-    if (st == ST_OK && *is_new) st = pack(s, raw, e);
-    if (st || !*is_new) return st;
-    instant now = clock_now();
-    return change(s, Q_ADD_REJECTED,
-                  VALUES(hash_blob(hash), text(str_from(reason)), integer(now.s), integer(now.ns),
-                         blob(buf_view(&s->packed))),
-                  e);
-}
-
-status store_each(store *s, store_record_fn fn, void *ctx, err *e)
-{
-    rows *r;
-    buf raw = {0};
-    status st = db_list(s->db, list_interactions, NO_VALUES, &r, e);
-    while (db_next(s->db, r, &st, e)) {
-        str id = row_str(r, 0);
-        buf_clear(&raw);
-        st = unpack(s, r, 1, "interaction", id, &raw, e);
-        if (st == ST_OK) st = fn(ctx, id, buf_view(&raw), e);
+    errno = 0;
+    int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        *row = q;
+        return ST_OK;
     }
-    db_end(r);
-    buf_release(&raw);
+    if (rc != SQLITE_DONE) st = failed(d, e);
+    sqlite3_reset(q);
     return st;
 }
 
-status store_find(store *s, str id, buf *out, bool *found, err *e)
+void db_release(rows *row)
+{
+    sqlite3_reset(row); /* what it returns has been told by the step */
+}
+
+status db_do(db *d, query which, const value *v, size_t n, err *e)
 {
     rows *row;
-    status st = db_ask(s->db, Q_FIND, VALUES(blob(id)), &row, e);
-    *found = row != NULL;
-    if (row) st = unpack(s, row, 0, "interaction", id, out, e);
+    status st = db_ask(d, which, v, n, &row, e);
     db_release(row);
     return st;
 }
 
-status store_each_rejected(store *s, store_rejected_fn fn, void *ctx, err *e)
+uint64_t db_changed(const db *d)
 {
-    rows *r;
-    buf raw = {0};
-    status st = db_list(s->db, list_rejected, NO_VALUES, &r, e);
-    while (db_next(s->db, r, &st, e)) {
-        const char *reason = row_cstr(r, 0);
-        buf_clear(&raw);
-        st = unpack(s, r, 3, "rejected record", row_str(r, 4), &raw, e);
-        if (st == ST_OK) st = fn(ctx, reason, row_instant(r, 1), buf_view(&raw), e);
-    }
-    db_end(r);
-    buf_release(&raw);
-    return st;
+    return (uint64_t)sqlite3_changes(d->handle);
 }
 
-status store_generation(store *s, uint64_t *out, err *e)
+int64_t db_last_id(const db *d)
 {
-    rows *row;
-    status st = db_ask(s->db, Q_GENERATION, NO_VALUES, &row, e);
-    if (row) *out = (uint64_t)row_int(row, 0) + s->changes;
-    db_release(row);
-    return st == ST_OK && !row ? db_damaged(s->db, "it has no generation", e) : st;
+    return sqlite3_last_insert_rowid(d->handle);
 }
 
-/* --- slices ------------------------------------------------------------------------------- */
-
-static slice column_slice(rows *r)
+status db_list(const db *d, const char *sql, const value *v, size_t n, rows **out, err *e)
 {
-    return (slice){.id = row_int(r, 0),
-                   .lo = row_instant(r, 1),
-                   .hi = row_instant(r, 3),
-                   .state = str_eq(row_str(r, 5), STR("done")) ? SLICE_DONE : SLICE_OPEN,
-                   .newest = row_instant(r, 6),
-                   .pass = (uint32_t)row_int(r, 8),
-                   .page = (uint32_t)row_int(r, 9),
-                   .page_size = (uint32_t)row_int(r, 10),
-                   .idle_pages = (uint32_t)row_int(r, 11),
-                   .total_first = row_int(r, 12),
-                   .total_last = row_int(r, 13),
-                   .shrank = row_int(r, 14) != 0,
-                   .seen = (uint64_t)row_int(r, 15)};
+    *out = NULL;
+    errno = 0;
+    if (sqlite3_prepare_v2(d->handle, sql, -1, out, NULL)) return failed(d, e);
+    return bind_all(d, *out, v, n, e);
 }
 
-status store_open_slice(store *s, str source, slice *out, bool *found, err *e)
+bool db_next(const db *d, rows *r, status *st, err *e)
 {
-    rows *row;
-    status st = db_ask(s->db, Q_OPEN_SLICE, VALUES(blob(source)), &row, e);
-    *found = row != NULL;
-    if (row) *out = column_slice(row);
-    db_release(row);
-    return st;
+    if (*st) return false;
+    errno = 0;
+    int rc = sqlite3_step(r);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) *st = failed(d, e);
+    return rc == SQLITE_ROW;
 }
 
-static status ask_instant(store *s, query which, str source, instant *out, bool *found, err *e)
+void db_end(rows *r)
 {
-    rows *row;
-    status st = db_ask(s->db, which, VALUES(blob(source)), &row, e);
-    *found = row != NULL;
-    if (row) *out = row_instant(row, 0);
-    db_release(row);
-    return st;
+    sqlite3_finalize(r);
 }
 
-status store_cursor(store *s, str source, instant *newest, instant *lowest, bool *found, err *e)
+/* --- columns ------------------------------------------------------------------------------ */
+
+bool row_has(rows *r, int column)
 {
-    status st = ask_instant(s, Q_CURSOR_NEWEST, source, newest, found, e);
-    if (st == ST_OK && *found) st = ask_instant(s, Q_CURSOR_LOWEST, source, lowest, found, e);
-    return st;
+    return sqlite3_column_type(r, column) != SQLITE_NULL;
 }
 
-status store_save_slice(store *s, str source, slice *sl, err *e)
+int64_t row_int(rows *r, int column)
 {
-    const value columns[] = {integer(sl->lo.s),
-                             integer(sl->lo.ns),
-                             integer(sl->hi.s),
-                             integer(sl->hi.ns),
-                             text(sl->state == SLICE_DONE ? STR("done") : STR("open")),
-                             integer(sl->newest.s),
-                             integer(sl->newest.ns),
-                             integer(sl->pass),
-                             integer(sl->page),
-                             integer(sl->page_size),
-                             integer(sl->idle_pages),
-                             integer(sl->total_first),
-                             integer(sl->total_last),
-                             integer(sl->shrank),
-                             integer((int64_t)sl->seen),
-                             blob(source),
-                             integer(sl->id)};
-    size_t n = sizeof columns / sizeof *columns;
-    status st = sl->id ? change(s, Q_CHANGE_SLICE, columns, n, e)
-                       : change(s, Q_ADD_SLICE, columns, n - 1, e);
-    if (st == ST_OK && sl->id && db_changed(s->db) != 1)
-        st = err_set(e, ST_FAILED, "store %s: it has no slice %" PRId64 " of %.*s", s->place.name,
-                     sl->id, STR_FMT(source));
-    if (st == ST_OK && !sl->id) sl->id = db_last_id(s->db);
-    return st;
+    return sqlite3_column_int64(r, column);
 }
 
-status store_mark_seen(store *s, int64_t slice_id, str key, bool *is_new, err *e)
+double row_real(rows *r, int column)
 {
-    status st = change(s, Q_MARK_SEEN, VALUES(integer(slice_id), blob(key)), e);
-    *is_new = st == ST_OK && db_changed(s->db) == 1;
-    return st;
+    return sqlite3_column_double(r, column);
 }
 
-status store_forget_seen(store *s, int64_t slice_id, err *e)
+str row_str(rows *r, int column)
 {
-    return change(s, Q_FORGET_SEEN, VALUES(integer(slice_id)), e);
+    const char *p = sqlite3_column_blob(r, column); /* first; it may convert */
+    return (str){p, (size_t)sqlite3_column_bytes(r, column)};
 }
 
-/* --- vectors ------------------------------------------------------------------------------ */
-
-_Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "vectors lie in the file as they lie in memory: float32, little-endian");
-
-status store_vector(store *s, str t, float *out, size_t dim, bool *found, err *e)
+const char *row_cstr(rows *r, int column)
 {
-    rows *row;
-    unsigned char hash[SHA256_SIZE];
-    sha256_of(t, hash);
-    status st = db_ask(s->db, Q_VECTOR, VALUES(hash_blob(hash)), &row, e);
-    str bytes = row ? row_str(row, 0) : (str){0};
-    *found = row && bytes.n == dim * sizeof *out;
-    if (*found) memcpy(out, bytes.p, bytes.n);
-    db_release(row);
-    return st;
+    const unsigned char *z = sqlite3_column_text(r, column);
+    return z ? (const char *)z : "";
 }
 
-status store_put_vector(store *s, str t, const float *v, size_t dim, err *e)
+instant row_instant(rows *r, int column)
 {
-    unsigned char hash[SHA256_SIZE];
-    sha256_of(t, hash);
-    str bytes = {(const char *)v, dim * sizeof *v};
-    return change(s, Q_PUT_VECTOR, VALUES(hash_blob(hash), blob(bytes)), e);
-}
-
-status store_drop_vectors(store *s, err *e)
-{
-    return change(s, Q_DROP_VECTORS, NO_VALUES, e);
-}
-
-/* --- verdicts ----------------------------------------------------------------------------- */
-
-status store_clear_verdicts(store *s, err *e)
-{
-    return change(s, Q_CLEAR_VERDICTS, NO_VALUES, e);
-}
-
-status store_add_verdict(store *s, const stored_verdict *v, err *e)
-{
-    value kept = {.kind = V_NULL};
-    if (v->rule == RULE_DUPLICATE) kept = blob(v->kept_interaction_id);
-    return change(s, Q_ADD_VERDICT,
-                  VALUES(blob(v->interaction_id), integer(v->turn),
-                         text(str_from(rule_name(v->rule))), kept, integer(v->kept_turn),
-                         real(v->score), integer(v->order)),
-                  e);
-}
-
-static status each_verdict(store *s, const char *sql, const value *values, size_t n,
-                           store_verdict_fn fn, void *ctx, err *e)
-{
-    rows *r;
-    status st = db_list(s->db, sql, values, n, &r, e);
-    while (db_next(s->db, r, &st, e)) {
-        stored_verdict v = {.interaction_id = row_str(r, 0),
-                            .turn = row_int(r, 1),
-                            .kept_interaction_id = row_str(r, 3),
-                            .kept_turn = row_int(r, 4),
-                            .score = row_real(r, 5),
-                            .order = row_int(r, 6)};
-        st = rule_from_name(row_str(r, 2), &v.rule) ? fn(ctx, &v, e)
-                                                    : db_damaged(s->db, "a verdict of no rule", e);
-    }
-    db_end(r);
-    return st;
-}
-
-status store_verdicts_of(store *s, str interaction_id, store_verdict_fn fn, void *ctx, err *e)
-{
-    return each_verdict(s, list_verdicts_of, VALUES(blob(interaction_id)), fn, ctx, e);
-}
-
-status store_duplicates_of(store *s, str interaction_id, int64_t number, store_verdict_fn fn,
-                           void *ctx, err *e)
-{
-    return each_verdict(s, list_duplicates_of, VALUES(blob(interaction_id), integer(number)), fn,
-                        ctx, e);
-}
-
-status store_each_verdict(store *s, store_verdict_fn fn, void *ctx, err *e)
-{
-    return each_verdict(s, list_verdicts, NO_VALUES, fn, ctx, e);
-}
-
-/* --- runs --------------------------------------------------------------------------------- */
-
-/* Runs are written at once, by themselves. */
-static status may_write_at_once(const store *s, err *e)
-{
-    if (s->writes && !s->begun) return ST_OK;
-    return err_set(e, ST_FAILED, "store %s: a run cannot begin or end %s", s->place.name,
-                   s->writes ? "within a transaction" : "in a store opened for reading");
-}
-
-status store_begin_run(store *s, const char *command, int64_t *id, err *e)
-{
-    instant now = clock_now();
-    status st = may_write_at_once(s, e);
-    if (st == ST_OK)
-        st = db_do(s->db, Q_BEGIN_RUN,
-                   VALUES(text(str_from(command)), integer(now.s), integer(now.ns)), e);
-    if (st == ST_OK) s->run = *id = db_last_id(s->db);
-    return st;
-}
-
-status store_end_run(store *s, int64_t id, const char *state, str result, err *e)
-{
-    instant now = clock_now();
-    status st = may_write_at_once(s, e);
-    if (st == ST_OK)
-        st = db_do(s->db, Q_END_RUN,
-                   VALUES(text(str_from(state)), integer(now.s), integer(now.ns), text(result),
-                          integer(id)),
-                   e);
-    if (st == ST_OK && s->run == id) s->run = 0;
-    return st;
-}
-
-/* "running" in the file is true only while the writer that wrote it lives. */
-static str run_state(const store *s, rows *r, bool held)
-{
-    str state = row_str(r, 2);
-    bool alive = s->writes ? row_int(r, 0) == s->run : held;
-    return str_eq(state, STR("running")) && !alive ? STR("interrupted") : state;
-}
-
-status store_each_run(store *s, unsigned last_n, store_run_fn fn, void *ctx, err *e)
-{
-    rows *r;
-    bool held = !s->writes && place_is_held(&s->place);
-    status st = db_list(s->db, list_runs, VALUES(integer(last_n)), &r, e);
-    while (db_next(s->db, r, &st, e)) {
-        bool ended = row_has(r, 5);
-        stored_run run = {.id = row_int(r, 0),
-                          .started = row_instant(r, 3),
-                          .ended = ended ? row_instant(r, 5) : INSTANT_MIN,
-                          .command = row_str(r, 1),
-                          .state = run_state(s, r, held),
-                          .result = row_str(r, 7)};
-        st = fn(ctx, &run, e);
-    }
-    db_end(r);
-    return st;
-}
-
-/* --- what it holds ------------------------------------------------------------------------ */
-
-status store_count(store *s, store_counts *out, err *e)
-{
-    rows *r;
-    *out = (store_counts){.oldest = INSTANT_MIN, .newest = INSTANT_MIN};
-    uint64_t *const numbers[] = {&out->interactions, &out->rejected,    &out->vectors,
-                                 &out->slices_done,  &out->slices_open, &out->kept,
-                                 &out->duplicates,   &out->bytes};
-    enum { N = sizeof numbers / sizeof *numbers };
-    status st = db_ask(s->db, Q_COUNT_ALL, NO_VALUES, &r, e);
-    for (int i = 0; r && i < N; i++) *numbers[i] = (uint64_t)row_int(r, i);
-    if (r && out->interactions) {
-        out->oldest = row_instant(r, N);
-        out->newest = row_instant(r, N + 2);
-    }
-    db_release(r);
-    return st;
-}
-
-status store_each_slice(store *s, store_slice_fn fn, void *ctx, err *e)
-{
-    rows *r;
-    status st = db_list(s->db, list_slices, NO_VALUES, &r, e);
-    while (db_next(s->db, r, &st, e)) {
-        slice sl = column_slice(r);
-        st = fn(ctx, row_str(r, 16), &sl, e);
-    }
-    db_end(r);
-    return st;
+    return (instant){sqlite3_column_int64(r, column), sqlite3_column_int(r, column + 1)};
 }

@@ -1,4 +1,4 @@
-/* sqlite.h - a database file, statements with values, rows; sqlite.c is the one door to
+/* store_sqlite.h - a database file, statements with values, rows; its .c is the one door to
  * SQLite.  Errors name the file as the user does and say what to do. */
 #ifndef TAMIS_STORE_SQLITE_H
 #define TAMIS_STORE_SQLITE_H
