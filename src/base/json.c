@@ -207,10 +207,11 @@ static size_t string_end(str t, size_t at)
 static size_t bracket_end(str t, size_t at)
 {
     size_t depth = 0;
-    while (at && at < t.n) {
+    while (at < t.n) {
         char c = t.p[at];
         if (c == '"') {
             at = string_end(t, at);
+            if (!at) return 0;
             continue;
         }
         at++;
