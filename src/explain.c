@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "curate/turns.h"
 #include "export/export.h"
 #include "views.h"
@@ -122,12 +123,15 @@ static void write_json(const explaining *x, const interaction *i)
     buf_z(b, "]}\n");
 }
 
-/* Text for a terminal: control characters would move the cursor. */
+/* Text for a terminal: control characters (C0, DEL, C1) would move the cursor. */
 static void write_plain(buf *b, str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        buf_char(b, c < 0x20 || c == 0x7f ? ' ' : s.p[i]);
+    for (size_t from = 0, at = 0; at < s.n; from = at) {
+        uint32_t c = utf8_next(s, &at);
+        if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+            buf_char(b, ' ');
+        else
+            buf_add(b, s.p + from, at - from);
     }
 }
 
