@@ -61,20 +61,23 @@ typedef struct reading {
     keeping keeping;
 } reading;
 
-/* The key under which a record without an id is counted as seen. */
-static str hash_key(str raw, char out[SHA256_HEX + 1])
+enum { SEEN_DIGEST = 16 }; /* bytes of a record's SHA-256 that tell it apart */
+
+/* What a record counts as seen by: its id, so that a row that changes and is read again is
+ * one.  But a server may hold two records of one id and count both: where passes did not add
+ * up, the last one tells records apart by their bytes. */
+static str seen_key(const reading *r, str id, str raw, unsigned char digest[SHA256_SIZE])
 {
-    unsigned char digest[SHA256_SIZE];
+    if (id.n && r->passes_left) return id;
     sha256_of(raw, digest);
-    out[0] = '#';
-    sha256_hex(digest, out + 1);
-    return (str){out, SHA256_HEX};
+    return (str){(const char *)digest, SEEN_DIGEST};
 }
 
 static status keep_page(reading *r, slice_page *brought, err *e)
 {
     for (size_t n = 0; n < r->page.n_records; n++) {
-        char where[64], hash[SHA256_HEX + 1];
+        char where[64];
+        unsigned char digest[SHA256_SIZE];
         str raw = r->page.records[n], id;
         instant at;
         bool is_new;
@@ -83,8 +86,8 @@ static status keep_page(reading *r, slice_page *brought, err *e)
         if (st) return st;
         if (id.n && instant_cmp(at, r->slice.hi) <= 0 && instant_cmp(at, brought->newest) > 0)
             brought->newest = at;
-        if (!id.n) id = hash_key(raw, hash);
-        st = store_mark_seen(r->keeping.store, r->slice.id, id, &is_new, e);
+        str key = seen_key(r, id, raw, digest);
+        st = store_mark_seen(r->keeping.store, r->slice.id, key, &is_new, e);
         if (st) return st;
         brought->n_new += is_new;
     }

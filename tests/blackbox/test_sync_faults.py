@@ -254,6 +254,17 @@ def test_rows_over_several_pages(make_place, few, expected):
     assert_is(place, expected(few))
 
 
+def test_two_versions_of_one_id(make_place, few, expected):
+    """The server counts both; the one received later, which is the older here, wins."""
+    place = make_place(few).configure(source={"page_size": 10})
+    older = {**json.loads(few[7]), "timestamp": "2020-01-01T00:00:00Z", "rating": 5}
+    place.tenant.holdings.add(older)
+    for _ in range(2):
+        place.run("run", status=0)
+        assert place.json("status")["interactions"] == 60
+        assert_is(place, expected([*few[:7], *few[8:], raw(older)]))
+
+
 def test_many_at_one_instant(make_place, expected):
     """All share the cursor's timestamp, and some come later."""
     def at_noon(k):
