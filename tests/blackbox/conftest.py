@@ -67,7 +67,7 @@ SECRET_FORMS = [form.encode() for form in (
     urllib.parse.quote_plus(SECRET), "secret&1")]
 
 
-def assert_nothing_secret(data, tokens=()):
+def check_nothing_secret(data, tokens=()):
     for word in (*SECRET_FORMS, *(token.encode() for token in tokens)):
         assert word not in data, "a secret is shown: %r" % data[:3000]
 
@@ -111,8 +111,8 @@ def run_program(*args, cwd, input=b"", env=None, status=None, tokens=(), timeout
     done = subprocess.run([str(PROGRAM), *map(str, args)], cwd=cwd, input=input, env=all_env,
                           timeout=timeout, **options)
     result = Result(done.returncode, done.stdout or b"", done.stderr or b"")
-    assert_nothing_secret(done.stderr or b"", tokens)
-    assert_nothing_secret(done.stdout or b"", tokens)
+    check_nothing_secret(done.stderr or b"", tokens)
+    check_nothing_secret(done.stdout or b"", tokens)
     assert done.returncode >= 0, "died of signal %d: %r" % (-done.returncode, result)
     if status is not None:
         assert result.status == status, result
@@ -253,7 +253,7 @@ def shared():
     return SHARED
 
 
-def assert_one_line(result, *words):
+def check_one_line(result, *words):
     """One line on stderr that holds the words (a tuple: any of them)."""
     assert len(result.lines) == 1, result
     line = result.lines[0]
@@ -264,8 +264,8 @@ def assert_one_line(result, *words):
         assert any(str(option).lower() in line.lower() for option in options), (word, result)
 
 
-def assert_fails(result, status, *words):
+def check_fails(result, status, *words):
     """This exit status, nothing on stdout, and one line that holds the words."""
     assert result.status == status, result
     assert not result.out, result
-    assert_one_line(result, *words)
+    check_one_line(result, *words)

@@ -13,9 +13,9 @@ import subprocess
 
 import faults
 import pytest
-from conftest import CLIENT_ID, SECRET, Place, assert_fails, assert_one_line
+from conftest import CLIENT_ID, SECRET, Place, check_fails, check_one_line
 from tenant import Tenant
-from test_run import assert_is, conversation, raw
+from test_run import check_is, conversation, raw
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def done(place, finished):
 def fails(place, status, *words, args=("run",), **options):
     """One line and nothing else, even without --quiet (but for 3, where what arrived is told)."""
     quiet = ["--quiet"] if status == 3 else []
-    assert_fails(place.run(*args, *quiet, **options), status, *words)
+    check_fails(place.run(*args, *quiet, **options), status, *words)
     assert place.untouched()
 
 
@@ -57,13 +57,13 @@ def fails(place, status, *words, args=("run",), **options):
 
 def test_no_configuration(run, tmp_path):
     for command in ("run", "sync"):
-        assert_fails(run(command), 2, "tamis.ini", "tamis init")
+        check_fails(run(command), 2, "tamis.ini", "tamis init")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_configuration_file_not_there(run, tmp_path):
     for command in (["run"], ["status"], ["export"], ["model", "path"]):
-        assert_fails(run(*command, "--config", "other.ini"), 2, "other.ini")
+        check_fails(run(*command, "--config", "other.ini"), 2, "other.ini")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,14 +78,14 @@ def test_configuration_file_not_there(run, tmp_path):
 def test_unknown_key(run, tmp_path, line, words):
     """The line, and the nearest that is known."""
     (tmp_path / "tamis.ini").write_text(line + "\n")
-    assert_fails(run("run"), 2, "tamis.ini", *words)
+    check_fails(run("run"), 2, "tamis.ini", *words)
 
 
 @pytest.mark.parametrize("setting, words", [
     ("source.page_sise=7", ["page_sise", "page_size"]), ("page_size=7", ["section.key=value"]),
     ("source.page_size", ["section.key=value"]), ("dedup.treshold=0.9", ["dedup.threshold"])])
 def test_unknown_setting(run, setting, words):
-    assert_fails(run("run", "--set", setting), 2, *words)
+    check_fails(run("run", "--set", setting), 2, *words)
 
 
 @pytest.mark.parametrize("key, value", [
@@ -109,7 +109,7 @@ def test_a_secret_does_not_belong_into_the_file(done):
 
 
 def test_no_source(run):
-    assert_fails(run("run", "--set", "source.client_id=x"), 2, "source.instance")
+    check_fails(run("run", "--set", "source.client_id=x"), 2, "source.instance")
 
 
 def test_no_client_id(done):
@@ -148,7 +148,7 @@ def test_secret_file(done, few, expected):
         fails(done, 2, path, "chmod 600")
     path.chmod(0o600)
     done.run("run", status=0, env={"TAMIS_CLIENT_SECRET": None})
-    assert_is(done, expected(few))
+    check_is(done, expected(few))
 
 
 def test_wrong_credentials(done):
@@ -238,7 +238,7 @@ def test_not_a_page(done, few, expected, name):
     fails(done, 3, "not with a page")
     done.tenant.heal()
     done.run("run", status=0)
-    assert_is(done, expected(few))
+    check_is(done, expected(few))
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
@@ -260,14 +260,14 @@ def test_throttled_beyond_what_is_waited(make_place, few, expected):
     place.tenant.fault(faults.page(3), faults.throttle(3600))
     result = place.run("--json", "--quiet", "run", timeout=10)
     assert result.status == 3, result
-    assert_one_line(result, "3600", "max_wait")
+    check_one_line(result, "3600", "max_wait")
     summary = json.loads(result.out)
     assert summary["status"] == "incomplete" and "3600" in summary["reason"]
     assert summary["interactions"]["stored"] == 20
     assert "out.csv" not in place.names()
     place.tenant.heal()
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 # Records
@@ -301,15 +301,15 @@ def test_record_that_cannot_be_used(make_place, few, expected, name):
     place.tenant.holdings.add(ODD[name], id="int_odd", timestamp="2026-06-01T00:00:00Z")
     result = place.run("--json", "--quiet", "run", status=0)
     summary = result.json()
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert summary["status"] == "complete"
     assert (summary["interactions"]["rejected"], summary["interactions"]["stored"]) == (1, 60)
-    assert_one_line(result, "warning", "rejected")
+    check_one_line(result, "warning", "rejected")
     rejected, = place.json("status")["rejected_records"]
     assert rejected["reason"] in result.lines[0] and rejected["bytes"] == len(ODD[name])
     place.run("run", status=0)
     assert place.json("status")["rejected"] == 1, "kept once for each content"
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_line_that_is_not_json(make_place, few, expected):
@@ -318,9 +318,9 @@ def test_line_that_is_not_json(make_place, few, expected):
     result = place.run("--json", "import", "some.jsonl", status=0)
     assert result.json()["interactions"] == {"received": 61, "new": 60, "updated": 0,
                                              "stored": 60, "rejected": 1}
-    assert_one_line(result, "some.jsonl", "31")
+    check_one_line(result, "some.jsonl", "31")
     place.run("export", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 @pytest.mark.parametrize("text", ["5", "true", '{"a": "b"}', '["hello"]'])
@@ -465,7 +465,7 @@ def test_model_weights_damaged(run, copied_model, model_dir, damage):
     directory = copied_model()
     replace(directory / "model.safetensors", cases[damage])
     result = run("embed", "--set", "embed.model=%s" % directory, input=b"a\n")
-    assert_fails(result, 1, "model.safetensors")
+    check_fails(result, 1, "model.safetensors")
 
 
 @pytest.mark.parametrize("name, data, words", [
@@ -478,7 +478,7 @@ def test_model_files_damaged(run, copied_model, name, data, words):
     directory = copied_model()
     replace(directory / name, data)
     result = run("embed", "--set", "embed.model=%s" % directory, input=b"a\n")
-    assert_fails(result, 1, *words)
+    check_fails(result, 1, *words)
 
 
 def lying_configs(config):
@@ -500,7 +500,7 @@ def test_model_config_that_does_not_fit_the_weights(run, copied_model, model_dir
         replace(directory / "config.json", json.dumps(lie).encode())
         result = run("embed", "--set", "embed.model=%s" % directory, input=b"a\n")
         assert result.status == 1, (lie, result)
-        assert_fails(result, 1, ("config.json", "model.safetensors"))
+        check_fails(result, 1, ("config.json", "model.safetensors"))
 
 
 def test_model_file_missing(run, copied_model):
@@ -508,7 +508,7 @@ def test_model_file_missing(run, copied_model):
         directory = copied_model("without-" + name)
         (directory / name).unlink()
         result = run("embed", "--set", "embed.model=%s" % directory, input=b"a\n")
-        assert_fails(result, 1, name)
+        check_fails(result, 1, name)
 
 
 def test_another_model_is_refused(done, few, expected, copied_model, small):
@@ -524,7 +524,7 @@ def test_another_model_is_refused(done, few, expected, copied_model, small):
     texts = {turn["user_utterance"] for turn in expected(few).turns}
     assert done.json("curate", "--reembed")["turns"]["embedded"] == len(texts)
     assert done.json("run")["turns"].get("embedded", 0) == 0
-    assert_is(done, expected(few))
+    check_is(done, expected(few))
 
 
 def test_taken_to_another_model(done, few, expected, really_expected):
@@ -533,7 +533,7 @@ def test_taken_to_another_model(done, few, expected, really_expected):
     done.configure(embed={"model": ""})
     fails(done, 2, "another model", "--reembed")
     done.run("run", "--reembed", status=0)
-    assert_is(done, really_expected(few))
+    check_is(done, really_expected(few))
 
 
 # Places that cannot be written
@@ -611,12 +611,12 @@ def test_disk_full_for_the_file(make_place, expected):
     place.run("sync", status=0)
     (place.dir / "out.csv").write_bytes(b"what was there")
     result = place.run("export", preexec_fn=limited(2))
-    assert_fails(result, 1, "out.csv")
+    check_fails(result, 1, "out.csv")
     assert place.read() == b"what was there"
     left = [name for name in place.names() if not name.startswith("tamis")]
     assert left == ["out.csv"], left
     place.run("export", status=0)
-    assert_is(place, expected(long_answers()))
+    check_is(place, expected(long_answers()))
 
 
 def test_disk_full_for_the_store(done, demo, expected):
@@ -625,18 +625,18 @@ def test_disk_full_for_the_store(done, demo, expected):
     size = (done.dir / "tamis.db").stat().st_size / (1 << 20)
     for room in (0.02, 0.1, size, size + 0.1):
         result = done.run("run", preexec_fn=limited(room))
-        assert_fails(result, 1, "tamis.db")
+        check_fails(result, 1, "tamis.db")
         assert done.untouched()
         with sqlite3.connect(done.dir / "tamis.db") as db:
             assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
         db.close()
     done.run("run", status=0)
-    assert_is(done, expected(demo.first))
+    check_is(done, expected(demo.first))
 
 
 def test_disk_full_for_a_new_store(done):
     result = done.run("run", "--set", "store.url=new.db", preexec_fn=limited(0.002))
-    assert_fails(result, 1, "new.db")
+    check_fails(result, 1, "new.db")
 
 
 def test_read_only_store(done):
@@ -652,5 +652,5 @@ def test_read_only_store(done):
         pytest.skip("SKIPPED: cannot run as nobody (%s), so a read-only store is not shown" % e)
     finally:
         done.dir.chmod(0o755)
-    assert_fails(result, 1, "tamis.db")
+    check_fails(result, 1, "tamis.db")
     assert done.untouched()

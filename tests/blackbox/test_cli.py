@@ -10,8 +10,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import PROGRAM, assert_fails, base_environment, run_program
-from test_run import assert_is, conversation, raw
+from conftest import PROGRAM, check_fails, base_environment, run_program
+from test_run import check_is, conversation, raw
 
 COMMANDS = ["run", "sync", "import", "curate", "export", "status", "explain", "init", "model",
             "tokenize", "embed"]
@@ -62,7 +62,7 @@ def test_version(run, tmp_path):
     (["rnu"], ["rnu", "run"]), (["Status"], ["status"]), (["exprot"], ["export"]),
     (["help", "syncc"], ["sync"]), ([""], ["unknown command"])])
 def test_unknown_command(run, args, words):
-    assert_fails(run(*args), 2, "unknown command", *words)
+    check_fails(run(*args), 2, "unknown command", *words)
 
 
 @pytest.mark.parametrize("args, words", [
@@ -77,7 +77,7 @@ def test_unknown_command(run, args, words):
     (["explain"], ["explain"]), (["explain", "a", "b"], ["b"]), (["import"], ["import"]),
     (["model"], ["model"]), (["model", "pat"], ["model path"])])
 def test_wrong_usage(run, tmp_path, args, words):
-    assert_fails(run(*args), 2, *words)
+    check_fails(run(*args), 2, *words)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,12 +93,12 @@ def test_options_before_and_after(place, few, expected):
 def test_set_overrules_the_file_and_the_last_wins(place, few, expected):
     place.configure(dedup={"threshold": 0.99})
     place.run("run", "--set", "dedup.threshold=0.7", "--set", "dedup.threshold=0.8", status=0)
-    assert_is(place, expected(few, threshold=0.8))
+    check_is(place, expected(few, threshold=0.8))
 
 
 def test_double_dash_ends_options(place):
     place.run("run", status=0)
-    assert_fails(place.run("explain", "--", "--json"), 1, "--json")
+    check_fails(place.run("explain", "--", "--json"), 1, "--json")
 
 
 def test_config_elsewhere(place, few, expected):
@@ -107,7 +107,7 @@ def test_config_elsewhere(place, few, expected):
     other.mkdir()
     (place.dir / "tamis.ini").rename(other / "my.ini")
     place.run("run", "--config", "deeper/my.ini", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert {"out.csv", "tamis.db"} <= set(place.names())
 
 
@@ -118,7 +118,7 @@ def test_config_with_comments_and_odd_spacing(place, few, expected):
         b"\xef\xbb\xbf" + text.replace("csv=out.csv", "csv = out.csv   ; here").encode()
         .replace(b"\n", b"\r\n"))
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 # init
@@ -154,11 +154,11 @@ def test_init_writes_what_loads(run, tmp_path):
 
 def test_init_changes_no_file(run, tmp_path):
     (tmp_path / "tamis.ini").write_text("[source]\n")
-    assert_fails(run("init"), 1, "tamis.ini")
+    check_fails(run("init"), 1, "tamis.ini")
     assert (tmp_path / "tamis.ini").read_text() == "[source]\n"
     run("init", "--config", "new.ini", status=0)
     assert "[source]" in (tmp_path / "new.ini").read_text()
-    assert_fails(run("init", "--config", "tamis.ini/new.ini"), 1, "tamis.ini/new.ini")
+    check_fails(run("init", "--config", "tamis.ini/new.ini"), 1, "tamis.ini/new.ini")
 
 
 # Where is said what
@@ -283,7 +283,7 @@ def test_output_that_cannot_be_written(filled, args):
         args = ["--json", "export"]
     with open("/dev/full", "wb") as full:
         result = run_program(*args, cwd=directory, stdout=full, input=b"some text\n" * 2000)
-    assert_fails(result, 1, "standard output")
+    check_fails(result, 1, "standard output")
 
 
 @pytest.mark.parametrize("args", [["tokenize"], ["embed"]])
@@ -324,5 +324,5 @@ def test_closed_descriptors(make_place, few, expected, closed):
     assert status == (0 if closed == [2] else 1)
     assert place.read() == expected(few).csv
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert place.json("status")["interactions"] == 60

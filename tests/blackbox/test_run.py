@@ -14,10 +14,10 @@ import faults
 import oracle
 import pytest
 import records
-from conftest import assert_fails
+from conftest import check_fails
 
 
-def assert_is(place, outcome):
+def check_is(place, outcome):
     """CSV and ledger are what the oracle says."""
     assert place.read() == outcome.csv
     assert place.ledger() == outcome.ledger
@@ -44,7 +44,7 @@ def test_demo_corpus(make_place, demo, really_expected):
     """With the real model, and every figure of the summary."""
     place, outcome = make_place(demo.first, model=""), really_expected(demo.first)
     summary = place.json("run")
-    assert_is(place, outcome)
+    check_is(place, outcome)
     rules = [entry["rule"] for entry in outcome.ledger]
     assert {"duplicate", "unrated", "rating-below-minimum", "no-turns"} <= set(rules)
     assert summary["status"] == "complete" and "reason" not in summary
@@ -89,7 +89,7 @@ def test_a_tenant_without_anything(make_place):
 def test_page_sizes(make_place, few, expected, page_size):
     place = make_place(few).configure(source={"page_size": page_size})
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert {r.page_size for r in place.tenant.requests()} == {page_size}
     assert len(place.tenant.requests()) <= -(-len(few) // page_size) + 1
 
@@ -119,7 +119,7 @@ def test_dedup_settings(make_place, demo, expected, rules):
     assert outcome.csv != expected(some).csv, "this setting changes nothing, so nothing is tested"
     place = make_place(some).configure(dedup=rules)
     place.run("run", status=0)
-    assert_is(place, outcome)
+    check_is(place, outcome)
 
 
 def test_threshold_to_the_last_bit(make_place, expected):
@@ -147,7 +147,7 @@ def test_filter_settings(make_place, demo, expected, filters, rules):
     assert outcome.csv != expected(some).csv and outcome.kept
     place = make_place(some).configure(filter=filters)
     place.run("run", status=0)
-    assert_is(place, outcome)
+    check_is(place, outcome)
 
 
 def test_rating_map(make_place, few, expected):
@@ -159,14 +159,14 @@ def test_rating_map(make_place, few, expected):
         return json.dumps(value).encode()
     place = make_place([thumbs(raw, 1, -1) for raw in few])
     place.configure(filter={"rating_map": "-1=1, 1=5"}).run("run", status=0)
-    assert_is(place, expected([thumbs(raw, 5, 1) for raw in few]))
+    check_is(place, expected([thumbs(raw, 5, 1) for raw in few]))
 
 
 def test_other_exports(place, few, expected):
     place.configure(export={"jsonl": "rows.jsonl", "chat": "chat.jsonl"})
     summary = place.json("run")
     outcome = expected(few)
-    assert_is(place, outcome)
+    check_is(place, outcome)
     rows = [json.loads(line) for line in place.read("rows.jsonl").splitlines()]
     assert [list(row) for row in rows] == [oracle.COLUMNS] * len(outcome.kept)
     assert rows == [{**{k: turn[k] for k in oracle.COLUMNS[:6]}, "similarity_score": 1.0,
@@ -236,7 +236,7 @@ def test_edge_rules(make_place, really_expected):
     assert len(outcome.kept) == 20, [turn["user_utterance"] for turn in outcome.kept]
     place = make_place(raws, model="")
     summary = place.json("run")
-    assert_is(place, outcome)
+    check_is(place, outcome)
     assert summary["interactions"]["rejected"] == 0
 
 
@@ -267,20 +267,21 @@ def test_blanks_are_those_of_python(make_place, expected):
     """Each character that str.strip takes away, and some that look like it and stay."""
     blanks = [chr(c) for c in range(0x110000) if chr(c).isspace()]
     assert len(blanks) == 29
-    others = list("\0\a\b\x1b\x7f\u00ad\u034f\u061c\u180e\u200b\u200d\u2060\u2800\u3164\ufeff\uffa0")
+    others = list("\0\a\b\x1b\x7f\u00ad\u034f\u061c\u180e\u200b\u200d\u2060\u2800\u3164"
+                  "\ufeff\uffa0")
     raws = [raw({**conversation("int_%02d" % k, said="%sa%sb%s%s" % (c, c, c, c),
                                 answer=c + "c" + c), "botId": "bot_%d" % k})
             for k, c in enumerate(blanks + others)]
     raws.append(raw(conversation("int_blank", said="".join(blanks))))
     place = make_place(raws).configure(dedup={"domain": "bot"})
     place.run("run", status=0)
-    assert_is(place, expected(raws, domain="bot"))
+    check_is(place, expected(raws, domain="bot"))
     assert [row["user_utterance"] for row in oracle.rows_of(place.read())] == [
         "a%sb" % c for c in blanks] + ["%sa%sb%s%s" % (c, c, c, c) for c in others]
 
 
-NUMBERS = ["4", "4.0", "4.50", "5e0", "5E+0", "1e1", "100e-1", "4.1", "4.000000000000000001", "1e16",
-           "1e22", "123456789012345678", "123456789012345678901234567890", "123456789012345680.0",
+NUMBERS = ["4", "4.0", "4.50", "5e0", "5E+0", "1e1", "100e-1", "4.1", "4.000000000000000001",
+           "1e16", "1e22", "123456789012345678", "123456789012345678901234567890", "123456789012345680.0",
            "4.35", "9007199254740993.0", "1.7976931348623157e308", "1e15", "5.00001e4", "99999e11",
            "4.9999999999999999", "12345.678e-3", "1e5", "1e-5", "-0", "-0.0", "0.0001", "0.00001"]
 
@@ -293,7 +294,7 @@ def test_ratings_are_printed_as_python_prints_them(make_place, expected):
     place.run("run", status=0)
     shown = [row["rating"] for row in oracle.rows_of(place.read())]
     assert shown == [str(json.loads(number)) for number in NUMBERS]
-    assert_is(place, expected(raws, domain="bot", minimum=-1))
+    check_is(place, expected(raws, domain="bot", minimum=-1))
 
 
 def stamp(rng, at):
@@ -345,9 +346,9 @@ def test_random_jobs(make_place, demo, expected, seed):
 
 def test_second_run_changes_nothing(place, few, expected):
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     summary = place.json("run")
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert summary["turns"].get("embedded", 0) == 0
     assert summary["interactions"]["new"] == summary["interactions"]["updated"] == 0
     assert summary["interactions"]["stored"] == len(few)
@@ -366,7 +367,7 @@ def test_rows_added_later(make_place, demo, expected, seed):
         place.tenant.holdings.put_all(raws[start:end])
         place.run(*rng.choice([["run"], ["sync"], ["run", "--threads", 1]]), status=0)
     place.run("run", status=0)
-    assert_is(place, expected(raws))
+    check_is(place, expected(raws))
 
 
 def test_late_rows_and_late_ratings(make_place, demo, expected):
@@ -377,7 +378,7 @@ def test_late_rows_and_late_ratings(make_place, demo, expected):
     place.tenant.holdings.put_all(demo.later)
     summary = place.json("run")
     everything = merged(demo.first, demo.later)
-    assert_is(place, expected(everything))
+    check_is(place, expected(everything))
     assert place.read() != first
     known = {json.loads(r)["id"] for r in demo.first}
     late = sum(json.loads(r)["id"] in known for r in demo.later)
@@ -394,7 +395,7 @@ def test_a_rating_taken_back(place, few, expected):
     place.tenant.holdings.change(gone, rating=1)
     place.run("run", status=0)
     now = [r.raw for r in place.tenant.holdings.query()]
-    assert_is(place, expected(now))
+    check_is(place, expected(now))
     assert gone not in {row["interaction_id"] for row in oracle.rows_of(place.read())}
 
 
@@ -410,7 +411,7 @@ def test_a_text_changed_later(place, few, expected):
     place.configure(source={"lookback": "365d"}).run("run", status=0)
     outcome = expected([*few, raw(changed)])
     assert len(outcome.kept) == len(rows) - 1
-    assert_is(place, outcome)
+    check_is(place, outcome)
 
 
 def test_what_the_source_deletes_stays(place, few, expected):
@@ -418,7 +419,7 @@ def test_what_the_source_deletes_stays(place, few, expected):
     for r in few[:20]:
         place.tenant.holdings.remove(json.loads(r)["id"])
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_settings_changed_later_fetch_and_embed_nothing(place, few, expected):
@@ -428,7 +429,7 @@ def test_settings_changed_later_fetch_and_embed_nothing(place, few, expected):
                            ({"keep": "oldest"}, "dedup.keep=oldest"),
                            ({"minimum": 5}, "filter.min_rating=5"), ({}, "dedup.domain=all")):
         summary = place.json("export", "--set", setting)
-        assert_is(place, expected(few, **rules))
+        check_is(place, expected(few, **rules))
         assert summary["turns"].get("embedded", 0) == 0
     assert len(place.tenant.log) == requests
 
@@ -440,9 +441,9 @@ def test_since(make_place, few, expected):
     newer = [r for r in few if records.instant(json.loads(r)["timestamp"]) >= stamps[30]]
     place = make_place(few).configure(source={"since": middle})
     place.run("run", status=0)
-    assert_is(place, expected(newer))
+    check_is(place, expected(newer))
     place.configure(source={"since": ""}).run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 # Parts
@@ -457,14 +458,14 @@ def test_parts_by_themselves(place, few, expected):
     assert summary["turns"]["kept"] == len(expected(few).kept)
     assert not {"interactions", "export"} & set(summary) and "out.csv" not in place.names()
     summary = place.json("export")
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert "interactions" not in summary and len(place.tenant.log) == requests
 
 
 def test_export_alone_curates_first(place, few, expected):
     place.run("sync", status=0)
     place.run("export", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def zstd(data):
@@ -505,7 +506,7 @@ def test_import_forms(make_place, few, expected, form):
     assert summary["interactions"] == {"received": 60, "new": 60, "updated": 0, "stored": 60,
                                        "rejected": 0}
     place.run("export", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert not place.tenant.log
 
 
@@ -522,7 +523,7 @@ def test_import_of_standard_input(make_place, few, expected):
     place = make_place([])
     place.run("import", "-", input=gzip.compress(b"\n".join(few)), status=0)
     place.run("export", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_import_of_several_files_in_order(make_place, demo, expected):
@@ -533,7 +534,7 @@ def test_import_of_several_files_in_order(make_place, demo, expected):
     (place.dir / "c.json").write_bytes(page([raw({**first, "rating": 1})]))
     place.run("import", "a.jsonl", "b.gz", "c.json", status=0)
     place.run("export", status=0)
-    assert_is(place, expected([*demo.first[:140], raw({**first, "rating": 1})]))
+    check_is(place, expected([*demo.first[:140], raw({**first, "rating": 1})]))
 
 
 def test_import_then_sync_are_one_store(make_place, demo, expected):
@@ -541,7 +542,7 @@ def test_import_then_sync_are_one_store(make_place, demo, expected):
     (place.dir / "old.jsonl").write_bytes(b"\n".join(demo.first[:60]))
     place.run("import", "old.jsonl", status=0)
     summary = place.json("run")
-    assert_is(place, expected(demo.first[:120]))
+    check_is(place, expected(demo.first[:120]))
     assert (summary["interactions"]["new"], summary["interactions"]["stored"]) == (60, 120)
 
 
@@ -557,7 +558,7 @@ def test_two_of_one_id_the_later_received_wins(make_place, expected):
 # Views
 
 def test_status(place, few, expected):
-    assert_fails(place.run("status"), 1, "tamis.db")
+    check_fails(place.run("status"), 1, "tamis.db")
     assert "tamis.db" not in place.names(), "looking made a store"
     place.run("run", status=0)
     status = place.json("status")
@@ -635,10 +636,10 @@ def test_explain_text_cannot_move_the_cursor(make_place):
 
 
 def test_explain_of_nothing(place):
-    assert_fails(place.run("explain", "int_1"), 1, "tamis.db")
+    check_fails(place.run("explain", "int_1"), 1, "tamis.db")
     place.run("run", status=0)
-    assert_fails(place.run("explain", "int_nobody"), 1, "int_nobody")
-    assert_fails(place.run("explain", "int\n\x1b[31mnobody"), 1, "nobody")
+    check_fails(place.run("explain", "int_nobody"), 1, "int_nobody")
+    check_fails(place.run("explain", "int\n\x1b[31mnobody"), 1, "nobody")
     assert place.run("explain").status == 2
 
 
@@ -675,7 +676,7 @@ def test_killed_at_any_moment(make_place, demo, expected):
             if "out.csv" in place.names():
                 assert place.read() == calm.read(), "a file that is not the whole data set"
         finish(place)
-        assert_is(place, expected(raws))
+        check_is(place, expected(raws))
         with sqlite3.connect(place.dir / "tamis.db") as db:
             assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
     assert killed > 10, "hardly a run was killed: nothing was shown"
@@ -701,7 +702,7 @@ def test_interrupted_while_fetching(place, few, expected, sent):
     place.tenant.heal()
     asked = len(place.tenant.requests())
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert place.tenant.requests()[asked].page == 4, "it began anew"
     assert [r["state"] for r in place.json("status")["runs"]] in (
         ["complete", "incomplete"], ["incomplete", "complete"])
@@ -733,7 +734,7 @@ def test_interrupted_while_embedding(make_place, demo, expected):
         _, err = process.communicate(timeout=20)
         assert process.returncode in (0, 3, -signal.SIGINT), err
     place.run("export", status=0)
-    assert_is(place, expected(demo.first))
+    check_is(place, expected(demo.first))
 
 
 def test_two_at_once(place, few, expected):
@@ -744,12 +745,12 @@ def test_two_at_once(place, few, expected):
         time.sleep(0.01)
     began = time.monotonic()
     for args in (["run"], ["sync"], ["export"], ["curate"], ["import", "tamis.ini"]):
-        assert_fails(place.run(*args), 6, "tamis.db")
+        check_fails(place.run(*args), 6, "tamis.db")
     assert time.monotonic() - began < 2.5, "it waited"
     place.run("status", status=0)
     _, err = first.communicate(timeout=60)
     assert first.returncode == 0, err
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_a_lock_does_not_outlive_its_process(place, few, expected):
@@ -760,7 +761,7 @@ def test_a_lock_does_not_outlive_its_process(place, few, expected):
     first.kill()
     first.communicate()
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_store_and_files_are_private(place):

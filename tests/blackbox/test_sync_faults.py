@@ -12,9 +12,9 @@ import time
 import faults
 import oracle
 import pytest
-from conftest import assert_one_line
+from conftest import check_one_line
 from faults import page, to_interactions, to_token
-from test_run import assert_is, conversation, raw
+from test_run import check_is, conversation, raw
 
 
 def in_seconds(seconds):
@@ -104,15 +104,15 @@ def test_one_fault(make_place, few, expected, name):
     result = place.run("run", "--quiet", timeout=60)
     assert result.status in ((0, 3) if status is None else (status,)), result
     if result.status:
-        assert_one_line(result)
+        check_one_line(result)
         assert "out.csv" not in place.names(), "a file that is not the whole data set"
     else:
         assert result.lines == []
-        assert_is(place, expected(few))
+        check_is(place, expected(few))
     assert len(place.tenant.log) < 60, "work without bound"
     place.tenant.heal()
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     assert place.json("status")["interactions"] == 60
 
 
@@ -162,7 +162,7 @@ def test_one_new_token_for_a_401(place, few, expected):
     place.configure(source={"page_size": 10}).run("run", status=0)
     assert len(place.tenant.requests("token")) == 2
     assert place.tenant.statuses().count(401) == 1
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 # The tenant changes while it is read
@@ -197,14 +197,14 @@ def test_rows_inserted_while_reading(make_place, few, expected, number):
     """They push others to the next page: none is lost, none is there twice."""
     new = [newest(k) for k in range(7)]
     place = while_reading(make_place, few, lambda t: t.holdings.put_all(new), number)
-    assert_is(place, expected([*few, *new]))
+    check_is(place, expected([*few, *new]))
 
 
 def test_rows_inserted_at_the_end_while_reading(make_place, few, expected):
     old = [raw(conversation("int_old%d" % k, timestamp="2026-01-01T00:00:0%dZ" % k,
                             said="An old wish, number %d" % k)) for k in range(3)]
     place = while_reading(make_place, few, lambda t: t.holdings.put_all(old), 3, lookback="365d")
-    assert_is(place, expected([*few, *old]))
+    check_is(place, expected([*few, *old]))
 
 
 @pytest.mark.parametrize("number", [2, 4, 6])
@@ -216,7 +216,7 @@ def test_rows_deleted_while_reading(make_place, few, expected, number):
         for id in gone:
             tenant.holdings.remove(id)
     place = while_reading(make_place, few, delete, number)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_rows_deleted_before_they_are_read(make_place, few, expected):
@@ -226,7 +226,7 @@ def test_rows_deleted_before_they_are_read(make_place, few, expected):
         for id in gone:
             tenant.holdings.remove(id)
     place = while_reading(make_place, few, delete, 3)
-    assert_is(place, expected([r for r in few if json.loads(r)["id"] not in gone]))
+    check_is(place, expected([r for r in few if json.loads(r)["id"] not in gone]))
 
 
 def test_a_row_rated_while_reading(make_place, few, expected):
@@ -237,7 +237,7 @@ def test_a_row_rated_while_reading(make_place, few, expected):
                           lambda t: t.holdings.change(unrated, rating=5), 6, lookback="365d")
     now = [r.raw for r in place.tenant.holdings.query()]
     assert any(json.loads(r).get("rating") == 5 for r in now if json.loads(r)["id"] == unrated)
-    assert_is(place, expected(now))
+    check_is(place, expected(now))
 
 
 def test_rows_over_several_pages(make_place, few, expected):
@@ -251,7 +251,7 @@ def test_rows_over_several_pages(make_place, few, expected):
     place.tenant.holdings.clear()
     place.tenant.holdings.put_all(few)
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_two_versions_of_one_id(make_place, few, expected):
@@ -262,7 +262,7 @@ def test_two_versions_of_one_id(make_place, few, expected):
     for _ in range(2):
         place.run("run", status=0)
         assert place.json("status")["interactions"] == 60
-        assert_is(place, expected([*few[:7], *few[8:], raw(older)]))
+        check_is(place, expected([*few[:7], *few[8:], raw(older)]))
 
 
 def test_many_at_one_instant(make_place, expected):
@@ -275,7 +275,7 @@ def test_many_at_one_instant(make_place, expected):
     place.run("run", status=0)
     place.tenant.holdings.put_all(later)
     place.run("run", status=0)
-    assert_is(place, expected([*first, *later]))
+    check_is(place, expected([*first, *later]))
 
 
 def test_a_row_from_the_future(make_place, few, expected):
@@ -285,7 +285,7 @@ def test_a_row_from_the_future(make_place, few, expected):
     place.run("run", status=0)
     place.tenant.holdings.put_all(few[40:])
     place.configure(source={"lookback": "365d"}).run("run", status=0)
-    assert_is(place, expected([*few, far]))
+    check_is(place, expected([*few, far]))
 
 
 def test_unsettled_rows_are_left_to_the_next_sync(make_place, few, expected):
@@ -295,9 +295,9 @@ def test_unsettled_rows_are_left_to_the_next_sync(make_place, few, expected):
                              timestamp=now.strftime("%Y-%m-%dT%H:%M:%S.000Z")))
     place = make_place([*few, fresh]).configure(source={"settle": "1h"})
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     place.configure(source={"settle": "0s"}).run("run", status=0)
-    assert_is(place, expected([*few, fresh]))
+    check_is(place, expected([*few, fresh]))
 
 
 def test_server_clock_is_behind(make_place, few, expected):
@@ -308,10 +308,10 @@ def test_server_clock_is_behind(make_place, few, expected):
     place = make_place([*few, fresh]).configure(source={"settle": "1h"})
     place.tenant.clock = then.timestamp
     place.run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
     place.tenant.clock = time.time
     place.run("run", status=0)
-    assert_is(place, expected([*few, fresh]))
+    check_is(place, expected([*few, fresh]))
 
 
 def test_an_unfinished_slice_is_taken_up(make_place, few, expected):
@@ -323,7 +323,7 @@ def test_an_unfinished_slice_is_taken_up(make_place, few, expected):
     asked = len(place.tenant.requests())
     place.run("run", status=0)
     assert place.tenant.requests()[asked].page == 4
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 def test_page_size_changed_between_runs(make_place, few, expected):
@@ -332,7 +332,7 @@ def test_page_size_changed_between_runs(make_place, few, expected):
     place.tenant.fault(page(4), faults.status(503), times=1)
     place.run("run", status=3)
     place.configure(source={"page_size": 7}).run("run", status=0)
-    assert_is(place, expected(few))
+    check_is(place, expected(few))
 
 
 @pytest.mark.slow
@@ -354,4 +354,4 @@ def test_all_at_once(make_place, demo, expected):
         assert result.status == 3, result
     t.heal()
     place.run("run", status=0)
-    assert_is(place, expected([r.raw for r in t.holdings.query()]))
+    check_is(place, expected([r.raw for r in t.holdings.query()]))

@@ -22,7 +22,7 @@ def ids_of(run, texts):
     return lines
 
 
-def assert_same(texts, ours, theirs):
+def check_same(texts, ours, theirs):
     wrong = [(text, a, b) for text, a, b in zip(texts, ours, theirs) if a != b]
     assert not wrong, "%d of %d texts differ; the first: %r\n ours   %s\n theirs %s" % (
         len(wrong), len(texts), *wrong[0])
@@ -71,7 +71,7 @@ def test_lines_and_jsonl_agree(run, demo):
 def test_committed_texts(run):
     texts, ids = read_cases(FACTS / "tokens.jsonl")
     assert len(texts) > 100
-    assert_same(texts, ids_of(run, texts), ids)
+    check_same(texts, ids_of(run, texts), ids)
 
 
 def test_committed_classes(run, wordpiece):
@@ -79,7 +79,7 @@ def test_committed_classes(run, wordpiece):
     codes = [int(code, 16) for code, _ in cases]
     texts = ["a" + chr(code) + "b" for code in codes]
     assert len(texts) > 500
-    assert_same(texts, ids_of(run, texts),
+    check_same(texts, ids_of(run, texts),
                 [wordpiece.line(of_class(code, words)) for code, (_, words) in zip(codes, cases)])
 
 
@@ -116,7 +116,7 @@ def test_a_bad_line_is_named(run):
 def test_adversarial_texts(run, shared):
     texts, ids = read_cases(shared / "reference" / "tokens-adversarial.jsonl")
     assert len(texts) == 1221
-    assert_same(texts, ids_of(run, texts), ids)
+    check_same(texts, ids_of(run, texts), ids)
 
 
 def all_classes(shared):
@@ -140,7 +140,7 @@ def test_every_code_point(run, shared, wordpiece):
     for start in range(0, len(classes), 1 << 17):
         part = classes[start:start + (1 << 17)]
         texts = ["a" + chr(code) + "b" for code, _ in part]
-        assert_same(texts, ids_of(run, texts),
+        check_same(texts, ids_of(run, texts),
                     [wordpiece.line(of_class(code, words)) for code, words in part])
 
 

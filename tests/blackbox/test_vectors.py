@@ -108,7 +108,7 @@ def vectors(run_anywhere, texts):
     return dict(zip(texts, embed(run_anywhere, texts)))
 
 
-def assert_same_bits(ours, texts, vectors):
+def check_same_bits(ours, texts, vectors):
     wrong = [text for text, v in zip(texts, ours) if v != vectors[text]]
     assert not wrong, "%d of %d vectors have other bits; the first is of %r" % (
         len(wrong), len(texts), wrong[0])
@@ -136,7 +136,7 @@ def test_instruction_sets(run, texts, vectors, set_name):
         pytest.skip("SKIPPED: this machine has no %s, so its bits are not compared" % set_name)
     some = texts[:9] + texts[9::12]  # the long ones and some of the others: scalar is slow
     ours = embed(run, some, env={"TAMIS_ISA": set_name})
-    assert_same_bits(ours, some, vectors)
+    check_same_bits(ours, some, vectors)
 
 
 def test_unknown_or_missing_instruction_set(run):
@@ -149,21 +149,21 @@ def test_unknown_or_missing_instruction_set(run):
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_threads(run, texts, vectors, threads):
-    assert_same_bits(embed(run, texts, "--threads", threads), texts, vectors)
+    check_same_bits(embed(run, texts, "--threads", threads), texts, vectors)
 
 
 def test_order(run, texts, vectors):
     for seed in range(3):
         mixed = texts[:]
         random.Random(seed).shuffle(mixed)
-        assert_same_bits(embed(run, mixed), mixed, vectors)
+        check_same_bits(embed(run, mixed), mixed, vectors)
 
 
 def test_alone_and_in_company(run, texts, vectors):
     for text in texts[:9] + texts[50::60]:
-        assert_same_bits(embed(run, [text]), [text], vectors)
+        check_same_bits(embed(run, [text]), [text], vectors)
     doubled = [text for text in texts[:40] for _ in range(3)]
-    assert_same_bits(embed(run, doubled), doubled, vectors)
+    check_same_bits(embed(run, doubled), doubled, vectors)
 
 
 def test_what_tokenizes_alike_is_alike(run):
@@ -179,7 +179,7 @@ def test_jsonl_format_holds_the_same_floats(run, texts, vectors):
     objects = [json.loads(line) for line in out.splitlines()]
     assert [list(o) for o in objects] == [["vector"]] * 40
     packed = [struct.pack("<%df" % DIM, *o["vector"]) for o in objects]
-    assert_same_bits(packed, some, vectors)
+    check_same_bits(packed, some, vectors)
 
 
 def test_format_f32_is_the_default(run, vectors):

@@ -56,7 +56,7 @@ static status take(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-static void expect(const char *name, str want)
+static void expect_records(const char *name, str want)
 {
     got g = {0};
     err e = {0};
@@ -111,7 +111,7 @@ static void test_forms(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         put(str_from(forms[i].bytes));
-        expect(forms[i].bytes, str_from(forms[i].want));
+        expect_records(forms[i].bytes, str_from(forms[i].want));
     }
 }
 
@@ -141,12 +141,12 @@ static void test_compressed(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         put_gz(forms[i].bytes, NULL);
-        expect("gzip", str_from(forms[i].want));
+        expect_records("gzip", str_from(forms[i].want));
         put_zst(forms[i].bytes);
-        expect("zstd", str_from(forms[i].want));
+        expect_records("zstd", str_from(forms[i].want));
     }
     put_gz("{\"id\":1}\n{\"id", "\":2}\n");
-    expect("two members", STR("<{\"id\":1}><{\"id\":2}>"));
+    expect_records("two members", STR("<{\"id\":1}><{\"id\":2}>"));
 }
 
 static void expect_failure(const char *name, const char *part)
@@ -222,7 +222,7 @@ static void test_long_lines(void **state)
     }
     assert_true(buf_ok(&file) && buf_ok(&want));
     put(buf_view(&file));
-    expect("long lines", buf_view(&want));
+    expect_records("long lines", buf_view(&want));
     buf_release(&file);
     buf_release(&want);
 }
