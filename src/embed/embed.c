@@ -12,7 +12,7 @@
 #include "base/intern.h"
 #include "embed/encoder.h"
 
-enum { TILES_PER_THREAD = 16 }; /* in a batch: about a second's work */
+enum { TILES_PER_THREAD = 24 }; /* in a batch: one or two seconds of work */
 
 struct embedder {
     const model *m;

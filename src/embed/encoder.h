@@ -13,7 +13,7 @@ status encoder_new(const model *m, isa i, encoder **out, err *e) MUST_USE;
 void encoder_free(encoder *en);
 
 /* Sequences of 2 to model_max_tokens ids, all together at most ENCODER_TILE tokens, or one. */
-enum { ENCODER_TILE = 144 };
+enum { ENCODER_TILE = 216 };
 
 /* What one thread works in. */
 typedef struct encoder_scratch encoder_scratch;
