@@ -20,6 +20,7 @@ typedef struct keeping {
     const logger *log;
     sync_counts *counts;
     instant leave_from, leave_to; /* records in (from, to] are counted and left */
+    const char *comfort;          /* what to add to the word that a record is rejected */
     arena scratch;
 } keeping;
 
@@ -34,8 +35,7 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
     if (record_parse(raw, &k->scratch, &i, &why)) {
         bool is_new;
         k->counts->rejected++;
-        log_say(k->log, LOG_WARNING, "%s rejected: %s; it is kept as received (tamis status)",
-                where, why.msg);
+        log_say(k->log, LOG_WARNING, "%s rejected: %s%s", where, why.msg, k->comfort);
         return store_put_rejected(k->store, raw, why.msg, &is_new, e);
     }
     *id = i.id;
@@ -195,7 +195,12 @@ static status next_slice(reading *r, err *e)
 
 status sync_run(store *s, source *src, const sync_options *o, sync_counts *counts, err *e)
 {
-    reading r = {.source = src, .o = o, .keeping = {.store = s, .log = o->log, .counts = counts}};
+    reading r = {.source = src,
+                 .o = o,
+                 .keeping = {.store = s,
+                             .log = o->log,
+                             .counts = counts,
+                             .comfort = "; it is kept as received (tamis status)"}};
     status st;
     do {
         st = next_slice(&r, e);
@@ -242,6 +247,7 @@ status sync_import(store *s, const char *path, const logger *log, const stop_fla
                     .keeping = {.store = s,
                                 .log = log,
                                 .counts = counts,
+                                .comfort = "", /* the whole file may yet be given back */
                                 .leave_from = INSTANT_MAX,
                                 .leave_to = INSTANT_MAX}};
     status st = store_begin(s, e);
