@@ -1,30 +1,19 @@
 /* interactions_v2.c - GET {base_url}/api/v2/interactions, page by page.
  *
- * One call of source_get is one page: as many tries as the options allow, waits in between as the
- * server asks.  A token that is turned down (401) is renewed once a page and does not count as a
- * try; an answer of HTTP 200 that is no page (a sign-in page, JSON cut short) counts as
- * a failed try.  Nothing but a whole page is ever handed on. */
+ * One call of source_get is one page; nothing but a whole page is ever handed on. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "source/auth.h"
 #include "source/complaint.h"
-#include "source/http.h"
 #include "source/page.h"
-#include "source/retry.h"
-#include "source/source.h"
+#include "source/talk.h"
 
 enum { PAGE_LIMIT = 64 << 20 };
 
 struct source {
-    source_options o;
-    http *http;
-    auth auth;
-    http_reply reply;
+    talk talk;
     buf url;
-    retry_policy retry;
-    source_stats stats;
-    double last_answer; /* monotonic; 0: none yet */
+    source_page *out; /* of the call that is going on */
 };
 
 static status check_options(const source_options *o, err *e)
@@ -38,8 +27,6 @@ static status check_options(const source_options *o, err *e)
     if (!o->client_secret || !*o->client_secret)
         return err_set(e, ST_USAGE,
                        "no client secret (source.client_secret_env or source.client_secret_file)");
-    if (o->max_attempts < 1) return err_set(e, ST_USAGE, "source.max_attempts must be at least 1");
-    if (!(o->timeout > 0)) return err_set(e, ST_USAGE, "source.timeout must be above 0");
     if (strpbrk(o->base_url, "?#"))
         return err_set(e, ST_USAGE, "source.base_url must end with host or path, without ? or #");
     status st = http_check_url("source.base_url", o->base_url, e);
@@ -53,35 +40,25 @@ status source_open(const source_options *o, source **out, err *e)
     if (st) return st;
     source *s = calloc(1, sizeof *s);
     if (!s) return err_nomem(e, "opening the source");
-    s->o = *o;
-    s->retry = (retry_policy){o->max_attempts, o->max_wait, retry_random, NULL};
-    http_options h = {o->ca_file, o->timeout, o->stop, o->log};
-    st = http_new(&h, &s->http, e);
-    if (st) {
-        free(s);
-        return st;
-    }
-    auth_init(&s->auth, &s->o, s->http);
-    *out = s;
-    return ST_OK;
+    st = talk_init(&s->talk, o, e);
+    if (st)
+        source_close(s);
+    else
+        *out = s;
+    return st;
 }
 
 void source_close(source *s)
 {
     if (!s) return;
-    auth_release(&s->auth);
-    http_free(s->http);
-    http_wipe(&s->reply.body);
-    buf_release(&s->reply.body);
+    talk_release(&s->talk);
     buf_release(&s->url);
     free(s);
 }
 
 source_stats source_statistics(const source *s)
 {
-    source_stats stats = s->stats;
-    stats.requests = http_count(s->http);
-    return stats;
+    return talk_statistics(&s->talk);
 }
 
 static status build_url(source *s, const source_query *q, err *e)
@@ -91,7 +68,7 @@ static status build_url(source *s, const source_query *q, err *e)
     buf_fmt(&s->url,
             "%s/api/v2/interactions?pageSize=%u&page=%u&sort=timestamp%%20desc"
             "&returnCount=true",
-            s->o.base_url, q->page_size, q->page);
+            s->talk.o.base_url, q->page_size, q->page);
     if (instant_cmp(q->after, INSTANT_MIN) > 0) {
         instant_format(q->after, at); /* cut downwards to milliseconds */
         snprintf(filter, sizeof filter, "timestamp gt '%s'", at);
@@ -102,11 +79,10 @@ static status build_url(source *s, const source_query *q, err *e)
 }
 
 /* An answer other than 200: what it means, and whether to try again. */
-static status explain(source *s, const char *token, err *e)
+static status explain(void *ctx, http_reply *r, const char *const *secrets, err *e)
 {
-    http_reply *r = &s->reply;
+    const source *s = ctx;
     str where = http_where(s->url.p);
-    const char *const secrets[] = {s->o.client_secret, token, NULL};
     char words[COMPLAINT_CAP];
     complaint_words(buf_view(&r->body), secrets, words);
     r->again = retry_status(r->status);
@@ -141,74 +117,32 @@ static status explain(source *s, const char *token, err *e)
                    words);
 }
 
-static status take_page(source *s, source_page *out, err *e)
+static status take_page(void *ctx, http_reply *reply, err *e)
 {
+    source *s = ctx;
+    source_page *out = s->out;
     err why = {0};
     buf body = out->body;
-    out->body = s->reply.body;
-    s->reply.body = body;
-    out->has_server_date = http_date_parse(str_from(s->reply.date), &out->server_date);
+    out->body = reply->body;
+    reply->body = body;
+    out->has_server_date = http_date_parse(str_from(reply->date), &out->server_date);
     if (page_cut(out, &why) == ST_OK) return ST_OK;
-    s->reply.again = true;
+    reply->again = true;
     return err_set(e, ST_INCOMPLETE,
                    "%.*s answers HTTP %ld but not with a page of interactions: %s",
-                   STR_FMT(http_where(s->url.p)), s->reply.status, why.msg);
-}
-
-/* One try: a token, if need be a new one, and the request. */
-static status try_once(source *s, bool *renewed, source_page *out, err *e)
-{
-    for (;;) {
-        const char *token;
-        s->reply.again = false;
-        status st = auth_token(&s->auth, &s->reply, &token, e);
-        if (st) return st;
-        http_request q = {
-            .url = s->url.p, .key = "source.base_url", .bearer = token, .limit = PAGE_LIMIT};
-        st = http_send(s->http, &q, &s->reply, e);
-        if (st) return st;
-        if (s->reply.status >= 200 && s->reply.status < 300) return take_page(s, out, e);
-        if (s->reply.status != 401 || *renewed) return explain(s, token, e);
-        *renewed = true;
-        auth_forget(&s->auth);
-        log_say(s->o.log, LOG_INFO, "the token is turned down (HTTP 401): asking for another");
-    }
-}
-
-static status wait_for(source *s, double seconds, err *e)
-{
-    if (clock_sleep(seconds, s->o.stop)) return ST_OK;
-    return err_set(e, ST_INCOMPLETE, "interrupted; what arrived is kept, run again to go on");
-}
-
-static status back_off(source *s, int tries, err *e)
-{
-    instant now;
-    double seconds, began = clock_monotonic();
-    char last[ERR_CAP];
-    snprintf(last, sizeof last, "%s", e->msg);
-    if (!http_date_parse(str_from(s->reply.date), &now)) now = clock_now();
-    status st = retry_next(&s->retry, tries, str_from(s->reply.retry_after), now, &seconds, e);
-    if (st) return st;
-    log_say(s->o.log, LOG_INFO, "%s; waiting %.1f s (try %d of %d)", last, seconds, tries,
-            s->o.max_attempts);
-    st = wait_for(s, seconds, e);
-    s->stats.seconds_waited += clock_monotonic() - began;
-    if (st == ST_OK) s->stats.retries++;
-    return st;
+                   STR_FMT(http_where(s->url.p)), reply->status, why.msg);
 }
 
 status source_get(source *s, const source_query *q, source_page *out, err *e)
 {
-    bool renewed = false;
-    double delay = s->last_answer + s->o.page_delay - clock_monotonic();
     status st = build_url(s, q, e);
-    if (st == ST_OK && s->last_answer > 0 && delay > 0) st = wait_for(s, delay, e);
-    for (int tries = 1; st == ST_OK; tries++) {
-        st = try_once(s, &renewed, out, e);
-        if (st == ST_OK || !s->reply.again) break;
-        st = back_off(s, tries, e);
-    }
-    s->last_answer = clock_monotonic();
-    return st;
+    if (st) return st;
+    talk_request r = {.url = s->url.p,
+                      .key = "source.base_url",
+                      .limit = PAGE_LIMIT,
+                      .take = take_page,
+                      .explain = explain,
+                      .ctx = s};
+    s->out = out;
+    return talk_get(&s->talk, &r, e);
 }
