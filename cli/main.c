@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -27,15 +28,30 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* The secret lies in the environment and in memory: neither is for a core file, nor for other
+ * processes of the user to read. */
+static void hide_memory(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* Arguments may hold anything; a terminal is not to act on it. */
+static void make_plain(char *z)
+{
+    for (unsigned char *c = (unsigned char *)z; *c; c++)
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) *c = '?';
+}
+
 int cli_fail(int status, const char *fmt, ...)
 {
+    char line[sizeof((tamis_error *)0)->message];
     va_list ap;
     progress_clear();
-    fputs("tamis: ", stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    make_plain(line);
+    fprintf(stderr, "tamis: %s\n", line);
     return status;
 }
 
@@ -121,6 +137,7 @@ static int dispatch(cli *c)
 int main(int argc, char **argv)
 {
     cli c = {0};
+    hide_memory();
     catch_signals();
     int rc = cli_parse(argc, argv, &c);
     if (!rc) rc = dispatch(&c);

@@ -123,35 +123,23 @@ static void write_json(const explaining *x, const interaction *i)
     buf_z(b, "]}\n");
 }
 
-/* Text for a terminal: control characters (C0, DEL, C1) would move the cursor. */
-static void write_plain(buf *b, str s)
-{
-    for (size_t from = 0, at = 0; at < s.n; from = at) {
-        uint32_t c = utf8_next(s, &at);
-        if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-            buf_char(b, ' ');
-        else
-            buf_add(b, s.p + from, at - from);
-    }
-}
-
 static void write_text(const explaining *x, const interaction *i)
 {
     buf *b = x->out;
-    write_plain(b, i->id);
+    utf8_write_plain(b, i->id);
     buf_z(b, "  ");
-    write_plain(b, i->timestamp);
+    utf8_write_plain(b, i->timestamp);
     buf_z(b, "  ");
-    write_plain(b, i->bot_id);
+    utf8_write_plain(b, i->bot_id);
     buf_z(b, "  rating ");
-    write_plain(b, i->rating.n ? i->rating : STR("none"));
+    utf8_write_plain(b, i->rating.n ? i->rating : STR("none"));
     if (x->rules[x->n_turns]) buf_fmt(b, "  %s", x->rules[x->n_turns]);
     buf_char(b, '\n');
     for (size_t k = 0; k < x->n_turns; k++) {
         buf_fmt(b, "  turn %zu: %s\n    user: ", k, rule_of(x, k));
-        write_plain(b, x->turns[k].user_utterance);
+        utf8_write_plain(b, x->turns[k].user_utterance);
         buf_z(b, "\n    bot:  ");
-        write_plain(b, x->turns[k].bot_response);
+        utf8_write_plain(b, x->turns[k].bot_response);
         buf_char(b, '\n');
         buf_str(b, buf_view(&x->details[k]));
     }

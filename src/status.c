@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "views.h"
 
 enum { RUNS_SHOWN = 10, REJECTED_SHOWN = 20 };
@@ -44,7 +45,9 @@ static status list_slice(void *ctx, str source, const slice *sl, err *e)
         buf_fmt(l->out, ", \"state\": \"%s\", \"seen\": %" PRIu64 ", \"total\": %" PRId64 "}",
                 state, sl->seen, sl->total_last);
     } else {
-        buf_fmt(l->out, "slice    %s: %.*s after ", state, STR_FMT(source));
+        buf_fmt(l->out, "slice    %s: ", state);
+        utf8_write_plain(l->out, source);
+        buf_z(l->out, " after ");
         write_instant(l, sl->lo, INSTANT_MIN);
         buf_z(l->out, " until ");
         write_instant(l, sl->hi, INSTANT_MIN);
@@ -68,8 +71,11 @@ static status list_run(void *ctx, const stored_run *r, err *e)
         js_write_string(l->out, r->state);
         buf_char(l->out, '}');
     } else {
-        buf_fmt(l->out, "run %4" PRId64 " %.*s: %.*s, ", r->id, STR_FMT(r->command),
-                STR_FMT(r->state));
+        buf_fmt(l->out, "run %4" PRId64 " ", r->id);
+        utf8_write_plain(l->out, r->command);
+        buf_z(l->out, ": ");
+        utf8_write_plain(l->out, r->state);
+        buf_z(l->out, ", ");
         write_instant(l, r->started, INSTANT_MIN);
         buf_z(l->out, " to ");
         write_instant(l, r->ended, INSTANT_MIN);
@@ -91,7 +97,9 @@ static status list_rejected(void *ctx, const char *reason, instant received, str
     } else if (l->n++ < REJECTED_SHOWN) {
         buf_z(l->out, "rejected ");
         write_instant(l, received, INSTANT_MIN);
-        buf_fmt(l->out, " (%zu bytes): %s\n", raw.n, reason);
+        buf_fmt(l->out, " (%zu bytes): ", raw.n);
+        utf8_write_plain(l->out, str_from(reason));
+        buf_char(l->out, '\n');
     }
     return buf_ok(l->out) ? ST_OK : err_nomem(e, "listing");
 }

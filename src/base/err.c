@@ -7,11 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void flatten(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
-}
+#include "base/utf8.h"
 
 status err_set(err *e, status code, const char *fmt, ...)
 {
@@ -19,7 +15,7 @@ status err_set(err *e, status code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->msg, sizeof e->msg, fmt, ap);
     va_end(ap);
-    flatten(e->msg);
+    utf8_make_plain(e->msg);
     e->code = code;
     return code;
 }

@@ -29,7 +29,7 @@ typedef struct err {
     char msg[ERR_CAP];
 } err;
 
-/* Writes the message (replacing an older one; control characters become '?')
+/* Writes the message (replacing an older one; control characters and ill-formed UTF-8 become '?')
  * and returns `code`, so that a failing function can end with it. */
 status err_set(err *e, status code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

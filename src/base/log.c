@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 void log_say(const logger *l, log_level level, const char *fmt, ...)
 {
     if (!l || !l->say) return;
@@ -11,8 +13,7 @@ void log_say(const logger *l, log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    for (char *p = line; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    utf8_make_plain(line);
     l->say(l->ctx, level, line);
 }
 

@@ -90,6 +90,31 @@ bool utf8_is_space(uint32_t c)
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+bool utf8_is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
+void utf8_write_plain(buf *out, str s)
+{
+    for (size_t from = 0, at = 0; at < s.n; from = at) {
+        if (utf8_is_control(utf8_next(s, &at)))
+            buf_char(out, ' ');
+        else
+            buf_add(out, s.p + from, at - from);
+    }
+}
+
+void utf8_make_plain(char *z)
+{
+    str s = {z, strlen(z)};
+    for (size_t from = 0, at = 0; at < s.n; from = at) {
+        bool ok;
+        uint32_t c = decode(s, &at, &ok);
+        if (!ok || utf8_is_control(c)) memset(z + from, '?', at - from);
+    }
+}
+
 str utf8_strip(str s)
 {
     for (size_t at = 0; s.n;) {

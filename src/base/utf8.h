@@ -25,6 +25,15 @@ void utf8_repair(buf *out, str s);
 /* True for the characters that Python's str.isspace() and str.strip() take. */
 bool utf8_is_space(uint32_t scalar);
 
+/* Whether a terminal would act on it: C0, DEL, C1. */
+bool utf8_is_control(uint32_t scalar);
+
+/* Appends s, a blank in place of each control character. */
+void utf8_write_plain(buf *out, str s);
+
+/* In place: '?' for each byte of a control character or of an ill-formed sequence. */
+void utf8_make_plain(char *z);
+
 /* Well-formed s without leading and trailing white space, as str.strip(). */
 str utf8_strip(str s);
 

@@ -61,8 +61,8 @@ static str pick(const js *root)
 /* Bidirectional controls could make a message read otherwise than it is. */
 static bool is_visible(uint32_t c)
 {
-    return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && !(c >= 0x200b && c <= 0x200f) &&
-           !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x2069) && c != 0xfeff;
+    return !utf8_is_control(c) && !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
+           !(c >= 0x2060 && c <= 0x2069) && c != 0xfeff;
 }
 
 void complaint_words(str body, const char *const *secrets, char out[COMPLAINT_CAP])

@@ -181,6 +181,31 @@ static void test_utf8(void **state)
     }
 }
 
+static void test_plain(void **state)
+{
+    static const char *const cases[][3] = {
+        /* text, in place, written */
+        {"caf\xC3\xA9 \xF0\x9F\x98\x80", "caf\xC3\xA9 \xF0\x9F\x98\x80",
+         "caf\xC3\xA9 \xF0\x9F\x98\x80"},
+        {"\x1b[2J\a\t\n\x7f.", "?[2J????.", " [2J    ."},
+        {"\xC2\x9B\x33\xC2\xA0", "??3\xC2\xA0", " 3\xC2\xA0"},
+        {"cut \xE2\x82", "cut ??", "cut \xE2\x82"},
+        {"\x9B", "?", "\x9B"},
+        {"", "", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char z[64];
+        buf b = {0};
+        strcpy(z, cases[i][0]);
+        utf8_make_plain(z);
+        assert_string_equal(z, cases[i][1]);
+        utf8_write_plain(&b, str_from(cases[i][0]));
+        assert_string_equal(buf_cstr(&b), cases[i][2]);
+        buf_release(&b);
+    }
+}
+
 static void test_strip(void **state)
 {
     (void)state;
@@ -308,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_numbers_print_as_in_python),
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_strip),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_intern),
