@@ -129,7 +129,8 @@ static status read_vocab(model *m, buf *path, err *e)
     status st = in_dir(m, "vocab.txt", path, e);
     if (st == ST_OK) st = file_read(path->p, VOCAB_LIMIT, &text, e);
     if (st) goto done;
-    st = tokenizer_new(buf_view(&text), !is_cased(buf_view(&text)), &m->tokenizer, &why);
+    st = tokenizer_new(buf_view(&text), &(tokenizer_options){!is_cased(buf_view(&text)), true},
+                       &m->tokenizer, &why);
     if (st) {
         st = err_set(e, ST_FAILED, "%s: %s; %s", path->p, why.msg, refetch);
         goto done;

@@ -6,10 +6,13 @@
  * (unicode_table.h) but for the order of combining characters: within a run of them
  * decomposition sorts by class, which one insertion does here, while the word is collected.
  *
- * The vocabulary is a trie over bytes, one for beginnings and one for continuations ("##").
- * Its nodes lie in breadth-first order, so that the labels of a node's children are
- * neighbours and memchr finds the next node.  Since tokens and words are both well-formed
- * UTF-8, the longest match in bytes is the longest in characters.
+ * The vocabulary is two tries over bytes, one of beginnings and one of continuations ("##").
+ * Since tokens and words are both well-formed UTF-8, the longest match in bytes is the longest
+ * in characters.
+ *
+ * Nearly all that people type is ASCII, where a character becomes one character or nothing: a word
+ * of such is copied through a table of 256 bytes, made from the large one, and cut at once.  A
+ * word that holds anything else goes the other way from its first character on.
  *
  * Special tokens written out in the text ("[SEP]") become their ids, as in the reference. */
 #include "embed/tokenizer.h"
@@ -18,12 +21,13 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "embed/trie.h"
 #include "embed/unicode_table.h"
 
 enum {
     WORD_LIMIT =
         100, /* characters; a longer word is [UNK] (tokenizer.json: max_input_chars_per_word) */
-    NO_ID = -1,
+    NO_ID = TRIE_NONE,
     HANGUL_FIRST = 0xAC00, /* Unicode 15, 3.12: conjoining jamo */
     HANGUL_L = 0x1100,
     HANGUL_V = 0x1161,
@@ -35,111 +39,16 @@ enum {
 static const char *const special_names[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
 enum { SPECIAL_PAD, SPECIAL_UNK, SPECIAL_CLS, SPECIAL_SEP, SPECIAL_MASK, N_SPECIAL };
 
-typedef struct trie {
-    unsigned char *label; /* [n] the byte that leads to the node */
-    uint32_t *child;      /* [n] first child */
-    uint16_t *n_children; /* [n] 0 to 256 */
-    int32_t *id;          /* [n] of the token that ends here, or NO_ID */
-    uint32_t n, cap;
-} trie;
+/* Classes of bytes; any other value is the byte that stands for it in a word. */
+enum { BYTE_OTHER, BYTE_SPACE, BYTE_ALONE };
 
 struct tokenizer {
     trie first, later;
     size_t n_vocab;
     int32_t special[N_SPECIAL]; /* NO_ID: not in this vocabulary */
-    bool lowercase;
+    tokenizer_options options;
+    unsigned char bytes[256]; /* BYTE_OTHER: only the table of characters knows */
 };
-
-/* --- the trie ------------------------------------------------------------------------------- */
-
-typedef struct token {
-    str text; /* without "##" */
-    int32_t id;
-} token;
-
-static int token_cmp(const void *a, const void *b)
-{
-    const token *x = a, *y = b;
-    int c = str_cmp(x->text, y->text);
-    return c ? c : (x->id > y->id) - (x->id < y->id);
-}
-
-/* Children of a node are a range of the sorted tokens that share its prefix. */
-typedef struct range {
-    uint32_t from, to, depth;
-} range;
-
-static void trie_release(trie *t)
-{
-    free(t->label);
-    free(t->child);
-    free(t->n_children);
-    free(t->id);
-}
-
-static bool trie_alloc(trie *t, size_t n_nodes)
-{
-    t->label = calloc(n_nodes, sizeof *t->label);
-    t->child = calloc(n_nodes, sizeof *t->child);
-    t->n_children = calloc(n_nodes, sizeof *t->n_children);
-    t->id = calloc(n_nodes, sizeof *t->id);
-    t->cap = (uint32_t)n_nodes;
-    return t->label && t->child && t->n_children && t->id;
-}
-
-/* Splits the range of a node by the next byte; appends its children. */
-static void trie_expand(trie *t, uint32_t node, range *ranges, const token *tokens)
-{
-    range r = ranges[node];
-    t->id[node] = NO_ID;
-    while (r.from < r.to && tokens[r.from].text.n == r.depth)
-        t->id[node] = tokens[r.from++].id; /* of equal lines the last counts */
-    t->child[node] = t->n;
-    while (r.from < r.to) {
-        unsigned char byte = (unsigned char)tokens[r.from].text.p[r.depth];
-        uint32_t to = r.from;
-        while (to < r.to && (unsigned char)tokens[to].text.p[r.depth] == byte) to++;
-        t->label[t->n] = byte;
-        ranges[t->n++] = (range){r.from, to, r.depth + 1};
-        t->n_children[node]++;
-        r.from = to;
-    }
-}
-
-/* tokens: sorted here. */
-static status trie_build(trie *t, token *tokens, size_t n, err *e)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < n; i++) bytes += tokens[i].text.n;
-    range *ranges = calloc(bytes + 1, sizeof *ranges);
-    if (!ranges || !trie_alloc(t, bytes + 1)) {
-        free(ranges);
-        return err_nomem(e, "reading the vocabulary");
-    }
-    qsort(tokens, n, sizeof *tokens, token_cmp);
-    ranges[0] = (range){0, (uint32_t)n, 0};
-    t->n = 1;
-    for (uint32_t node = 0; node < t->n; node++) trie_expand(t, node, ranges, tokens);
-    free(ranges);
-    return ST_OK;
-}
-
-/* The id of the longest token at the front of `word`, and its length; NO_ID: none. */
-static int32_t trie_longest(const trie *t, str word, size_t *length)
-{
-    uint32_t node = 0;
-    int32_t best = NO_ID;
-    for (size_t i = 0; i < word.n && t->n_children[node]; i++) {
-        const unsigned char *labels = t->label + t->child[node];
-        const unsigned char *hit = memchr(labels, (unsigned char)word.p[i], t->n_children[node]);
-        if (!hit) break;
-        node = t->child[node] + (uint32_t)(hit - labels);
-        if (t->id[node] == NO_ID) continue;
-        best = t->id[node];
-        *length = i + 1;
-    }
-    return best;
-}
 
 /* --- the vocabulary ------------------------------------------------------------------------- */
 
@@ -163,7 +72,7 @@ static status read_vocab(tokenizer *t, str vocab, err *e)
 {
     size_t n_lines = 1, n_first = 0, n_later = 0;
     for (size_t i = 0; i < vocab.n; i++) n_lines += vocab.p[i] == '\n';
-    token *first = calloc(n_lines, sizeof *first), *later = calloc(n_lines, sizeof *later);
+    trie_token *first = calloc(n_lines, sizeof *first), *later = calloc(n_lines, sizeof *later);
     status st = ST_OK;
     if (!first || !later || n_lines > INT32_MAX) {
         st = err_nomem(e, "reading the vocabulary");
@@ -173,10 +82,11 @@ static status read_vocab(tokenizer *t, str vocab, err *e)
         str line = next_line(&rest);
         int32_t id = (int32_t)t->n_vocab++;
         note_special(t, line, id);
+        if (memchr(line.p, 0, line.n)) continue; /* no word holds a NUL */
         if (line.n > 2 && memcmp(line.p, "##", 2) == 0)
-            later[n_later++] = (token){{line.p + 2, line.n - 2}, id};
+            later[n_later++] = (trie_token){{line.p + 2, line.n - 2}, id};
         else if (line.n)
-            first[n_first++] = (token){line, id};
+            first[n_first++] = (trie_token){line, id};
     }
     st = trie_build(&t->first, first, n_first, e);
     if (st == ST_OK) st = trie_build(&t->later, later, n_later, e);
@@ -186,12 +96,50 @@ done:
     return st;
 }
 
-status tokenizer_new(str vocab, bool lowercase, tokenizer **out, err *e)
+static uint16_t table_value(uint32_t c)
+{
+    uint32_t block = unicode_blocks[c / UNICODE_BLOCK];
+    return unicode_values[block * UNICODE_BLOCK + c % UNICODE_BLOCK];
+}
+
+static unsigned char byte_class_uncased(unsigned char c, unsigned value)
+{
+    if (value == UNICODE_SELF) return c;
+    if (value == UNICODE_SPACE) return BYTE_SPACE;
+    if (value == UNICODE_ALONE) return BYTE_ALONE;
+    if (value < UNICODE_FIRST_EXPANSION) return BYTE_OTHER;
+    unsigned at = unicode_expansion_at[value - UNICODE_FIRST_EXPANSION];
+    unsigned end = unicode_expansion_at[value - UNICODE_FIRST_EXPANSION + 1];
+    unsigned char to = unicode_expansions[at];
+    return end - at == 1 && to > ' ' && to < 0x80 ? to : BYTE_OTHER;
+}
+
+static unsigned char byte_class_cased(unsigned char c, unsigned value)
+{
+    return value == UNICODE_CASED_SELF    ? c
+           : value == UNICODE_CASED_SPACE ? BYTE_SPACE
+           : value == UNICODE_CASED_ALONE ? BYTE_ALONE
+                                          : BYTE_OTHER;
+}
+
+static void classify_bytes(tokenizer *t)
+{
+    for (unsigned c = 1; c < 0x80; c++) {
+        unsigned value = table_value(c);
+        t->bytes[c] = t->options.uncased
+                          ? byte_class_uncased((unsigned char)c, value & UNICODE_UNCASED_MASK)
+                          : byte_class_cased((unsigned char)c, value >> UNICODE_CASED_SHIFT);
+    }
+    t->bytes['['] = BYTE_OTHER; /* a special token may begin there */
+}
+
+status tokenizer_new(str vocab, const tokenizer_options *o, tokenizer **out, err *e)
 {
     *out = NULL;
     tokenizer *t = calloc(1, sizeof *t);
     if (!t) return err_nomem(e, "reading the vocabulary");
-    t->lowercase = lowercase;
+    t->options = *o;
+    classify_bytes(t);
     for (int k = 0; k < N_SPECIAL; k++) t->special[k] = NO_ID;
     status st = ST_OK;
     if (!utf8_valid(vocab)) st = err_set(e, ST_FAILED, "not a vocabulary: it is not UTF-8 text");
@@ -241,21 +189,19 @@ static void put_id(writer *w, int32_t id)
 /* The pieces of a word, or one [UNK] if some part of it is in no piece. */
 static void put_pieces(writer *w, str word)
 {
-    const trie *t = &w->t->first;
     int32_t pieces[WORD_LIMIT];
-    size_t n = 0;
-    while (word.n) {
-        size_t length = 0;
-        int32_t id = trie_longest(t, word, &length);
-        if (id == NO_ID) {
-            put_id(w, w->t->special[SPECIAL_UNK]);
-            return;
-        }
+    size_t n = 0, length = 0;
+    int32_t id = trie_longest(&w->t->first, word, &length);
+    for (; id != NO_ID && length < word.n; id = trie_longest(&w->t->later, word, &length)) {
         pieces[n++] = id; /* each takes a character at least */
         word = (str){word.p + length, word.n - length};
-        t = &w->t->later;
+    }
+    if (id == NO_ID) {
+        put_id(w, w->t->special[SPECIAL_UNK]);
+        return;
     }
     for (size_t i = 0; i < n; i++) put_id(w, pieces[i]);
+    put_id(w, id);
 }
 
 static void end_word(writer *w)
@@ -310,12 +256,6 @@ static void put_mark(writer *w, uint32_t c)
     w->combining[at] = class;
 }
 
-static uint16_t table_value(uint32_t c)
-{
-    uint32_t block = unicode_blocks[c / UNICODE_BLOCK];
-    return unicode_values[block * UNICODE_BLOCK + c % UNICODE_BLOCK];
-}
-
 static void put_hangul(writer *w, uint32_t c)
 {
     uint32_t k = c - HANGUL_FIRST;
@@ -324,18 +264,29 @@ static void put_hangul(writer *w, uint32_t c)
     if (k % HANGUL_N_T) put_starter(w, HANGUL_T + k % HANGUL_N_T);
 }
 
-static void put_expansion(writer *w, unsigned k)
+/* What the normalizer takes for an ideograph: these ranges, 0x2B920 for 0x2B820 included. */
+static bool is_ideograph(uint32_t c)
+{
+    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+           (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+           (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+           (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+/* parts: the blanks in the expansion part words. */
+static void put_expansion(writer *w, unsigned k, bool parts)
 {
     str text = {(const char *)unicode_expansions + unicode_expansion_at[k],
                 (size_t)(unicode_expansion_at[k + 1] - unicode_expansion_at[k])};
     for (size_t at = 0; at < text.n;) {
         uint32_t c = utf8_next(text, &at);
-        if (c == ' ')
-            end_word(w);
-        else if ((table_value(c) & UNICODE_UNCASED_MASK) == UNICODE_MARK)
+        if (c == ' ') {
+            if (parts) end_word(w);
+        } else if ((table_value(c) & UNICODE_UNCASED_MASK) == UNICODE_MARK) {
             put_mark(w, c);
-        else
+        } else {
             put_starter(w, c);
+        }
     }
 }
 
@@ -370,7 +321,7 @@ static void put_uncased(writer *w, uint32_t c, unsigned value)
         put_mark(w, c);
         break;
     default:
-        put_expansion(w, value - UNICODE_FIRST_EXPANSION);
+        put_expansion(w, value - UNICODE_FIRST_EXPANSION, true);
         break;
     }
 }
@@ -405,11 +356,59 @@ static size_t special_at(const tokenizer *t, str text, size_t at, int32_t *id)
     return 0;
 }
 
+/* A character in a model that takes ideographs for letters. */
+static void put_ideograph(writer *w, uint32_t c, unsigned uncased)
+{
+    if (w->t->options.uncased && uncased >= UNICODE_FIRST_EXPANSION)
+        put_expansion(w, uncased - UNICODE_FIRST_EXPANSION, false);
+    else
+        put_starter(w, c);
+}
+
+static void put(writer *w, uint32_t c)
+{
+    unsigned value = table_value(c);
+    if (!w->t->options.spaces_ideographs && is_ideograph(c))
+        put_ideograph(w, c, value & UNICODE_UNCASED_MASK);
+    else if (w->t->options.uncased)
+        put_uncased(w, c, value & UNICODE_UNCASED_MASK);
+    else
+        put_cased(w, c, value >> UNICODE_CASED_SHIFT);
+}
+
+/* Between words: takes all that the table of bytes knows; the place of a word that holds
+ * anything else, or of such a byte, or the end. */
+static size_t put_ascii(writer *w, str text, size_t at)
+{
+    const unsigned char *classes = w->t->bytes;
+    while (at < text.n && w->n < w->max) {
+        char word[WORD_LIMIT];
+        size_t from = at, n;
+        unsigned char class = BYTE_SPACE;
+        for (; at < text.n; at++) {
+            class = classes[(unsigned char)text.p[at]];
+            if (class <= BYTE_ALONE) break;
+            if (at - from < WORD_LIMIT) word[at - from] = (char)class;
+        }
+        n = at - from;
+        if (at < text.n && class == BYTE_OTHER) return from;
+        if (n > WORD_LIMIT)
+            put_id(w, w->t->special[SPECIAL_UNK]);
+        else if (n)
+            put_pieces(w, (str){word, n});
+        if (at < text.n && class == BYTE_ALONE) put_pieces(w, (str){text.p + at, 1});
+        at++;
+    }
+    return at;
+}
+
 size_t tokenizer_ids(const tokenizer *t, str text, int32_t *ids, size_t max)
 {
     writer w = {.t = t, .ids = ids, .max = max - 1};
     put_id(&w, t->special[SPECIAL_CLS]);
-    for (size_t at = 0; at < text.n && w.n < w.max;) {
+    for (size_t at = 0;;) {
+        if (!w.length) at = put_ascii(&w, text, at);
+        if (at >= text.n || w.n >= w.max) break;
         int32_t id;
         size_t n = text.p[at] == '[' ? special_at(t, text, at, &id) : 0;
         if (n) {
@@ -418,12 +417,7 @@ size_t tokenizer_ids(const tokenizer *t, str text, int32_t *ids, size_t max)
             at += n;
             continue;
         }
-        uint32_t c = utf8_next(text, &at);
-        unsigned value = table_value(c);
-        if (t->lowercase)
-            put_uncased(&w, c, value & UNICODE_UNCASED_MASK);
-        else
-            put_cased(&w, c, value >> UNICODE_CASED_SHIFT);
+        put(&w, utf8_next(text, &at));
     }
     end_word(&w);
     ids[w.n++] = t->special[SPECIAL_SEP];

@@ -9,10 +9,15 @@
 
 typedef struct tokenizer tokenizer;
 
-/* vocab: the bytes of vocab.txt, one token a line; copied, not kept.  lowercase: also
- * strips accents (the uncased models).  ST_FAILED: no [CLS], [SEP] or [UNK], or not a
- * vocabulary at all. */
-status tokenizer_new(str vocab, bool lowercase, tokenizer **out, err *e) MUST_USE;
+/* What the normalizer does to a text before it is cut, beside cleaning it. */
+typedef struct tokenizer_options {
+    bool uncased;           /* lowers, decomposes and strips accents */
+    bool spaces_ideographs; /* each ideograph is a word (tokenize_chinese_chars) */
+} tokenizer_options;
+
+/* vocab: the bytes of vocab.txt, one token a line; copied, not kept.  ST_FAILED: no [CLS],
+ * [SEP] or [UNK], or not a vocabulary at all. */
+status tokenizer_new(str vocab, const tokenizer_options *o, tokenizer **out, err *e) MUST_USE;
 void tokenizer_free(tokenizer *t);
 
 /* Writes the ids of a text, [CLS] and [SEP] included, at most `max` (>= 2) of them (the

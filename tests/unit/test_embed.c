@@ -46,12 +46,15 @@ enum {
     BA
 };
 
-static void check_ids(const char *text, size_t n_text, const int32_t *want, size_t n)
+static const tokenizer_options uncased = {.uncased = true, .spaces_ideographs = true};
+
+static void check_ids_of(const tokenizer_options *o, const char *text, size_t n_text,
+                         const int32_t *want, size_t n)
 {
     tokenizer *t;
     err e = {0};
     int32_t ids[256];
-    assert_int_equal(tokenizer_new(STR(tiny_vocab), true, &t, &e), ST_OK);
+    assert_int_equal(tokenizer_new(STR(tiny_vocab), o, &t, &e), ST_OK);
     assert_int_equal(tokenizer_vocab_size(t), 19);
     size_t got = tokenizer_ids(t, (str){text, n_text}, ids, 256);
     if (got != n || memcmp(ids, want, n * sizeof *ids) != 0) {
@@ -63,14 +66,15 @@ static void check_ids(const char *text, size_t n_text, const int32_t *want, size
     tokenizer_free(t);
 }
 
-#define check_tokens(text, ...)                                                                    \
-    check_ids(text, sizeof(text) - 1, (const int32_t[]){CLS, __VA_ARGS__, SEP},                    \
-              sizeof((const int32_t[]){CLS, __VA_ARGS__, SEP}) / sizeof(int32_t))
+#define check_tokens_of(options, text, ...)                                                        \
+    check_ids_of(options, text, sizeof(text) - 1, (const int32_t[]){CLS, __VA_ARGS__, SEP},        \
+                 sizeof((const int32_t[]){CLS, __VA_ARGS__, SEP}) / sizeof(int32_t))
+#define check_tokens(text, ...) check_tokens_of(&uncased, text, __VA_ARGS__)
 
 static void test_words_are_cut_greedily(void **state)
 {
     (void)state;
-    check_ids("", 0, (const int32_t[]){CLS, SEP}, 2);
+    check_ids_of(&uncased, "", 0, (const int32_t[]){CLS, SEP}, 2);
     check_tokens("hello", HELLO);
     check_tokens("Hello  WORLD!", HELLO, WORLD, BANG);
     check_tokens("hello!world", HELLO, BANG, WORLD);
@@ -95,6 +99,19 @@ static void test_characters_become_what_the_table_says(void **state)
     check_tokens("he\xff\xc0llo", HELLO); /* ill-formed: U+FFFD, dropped */
 }
 
+static void test_cased_and_ideographs_as_letters(void **state)
+{
+    (void)state;
+    const tokenizer_options cased = {.spaces_ideographs = true}, letters = {.uncased = true};
+    check_tokens_of(&cased, "hello Hello", HELLO, UNK);
+    check_tokens_of(&cased, "h\xc3\xa9llo he\xcc\x81llo hello", UNK, UNK, HELLO);
+    check_tokens_of(&cased, "hello\xe4\xbd\xa0!", HELLO, NI, BANG);
+    check_tokens_of(&cased, "he\x01llo\tworld[SEP]", HELLO, WORLD, SEP);
+    check_tokens_of(&letters, "\xe4\xbd\xa0 HELLO", NI, HELLO);
+    check_tokens_of(&letters, "hello\xe4\xbd\xa0", UNK);
+    check_tokens_of(&letters, "\xe4\xbd\xa0!\xe4\xbd\xa0", NI, BANG, NI);
+}
+
 static void test_special_tokens_in_the_text(void **state)
 {
     (void)state;
@@ -115,7 +132,7 @@ static void test_long_words_and_long_texts(void **state)
     for (size_t i = 0; i < sizeof text; i += 2) text[i] = 'a', text[i + 1] = 'b';
     memcpy(text, "ab", 2);
     for (size_t i = 2; i + 1 < sizeof text; i += 2) memcpy(text + i, "ba", 2);
-    assert_int_equal(tokenizer_new(STR(tiny_vocab), true, &t, &e), ST_OK);
+    assert_int_equal(tokenizer_new(STR(tiny_vocab), &uncased, &t, &e), ST_OK);
     assert_int_equal(tokenizer_ids(t, (str){text, 100}, ids, 16), 16);
     assert_int_equal(ids[1], AB);
     assert_int_equal(ids[14], BA);
@@ -133,10 +150,11 @@ static void test_not_a_vocabulary(void **state)
     (void)state;
     tokenizer *t;
     err e = {0};
-    assert_int_equal(tokenizer_new(STR("a\nb\n"), true, &t, &e), ST_FAILED);
+    assert_int_equal(tokenizer_new(STR("a\nb\n"), &uncased, &t, &e), ST_FAILED);
     assert_non_null(strstr(e.msg, "[UNK]"));
-    assert_int_equal(tokenizer_new(STR("[UNK]\n[CLS]\n[SEP]\n\xff\n"), true, &t, &e), ST_FAILED);
-    assert_int_equal(tokenizer_new(STR(""), true, &t, &e), ST_FAILED);
+    assert_int_equal(tokenizer_new(STR("[UNK]\n[CLS]\n[SEP]\n\xff\n"), &uncased, &t, &e),
+                     ST_FAILED);
+    assert_int_equal(tokenizer_new(STR(""), &uncased, &t, &e), ST_FAILED);
     assert_null(t);
 }
 
@@ -580,6 +598,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words_are_cut_greedily),
         cmocka_unit_test(test_characters_become_what_the_table_says),
+        cmocka_unit_test(test_cased_and_ideographs_as_letters),
         cmocka_unit_test(test_special_tokens_in_the_text),
         cmocka_unit_test(test_long_words_and_long_texts),
         cmocka_unit_test(test_not_a_vocabulary),
