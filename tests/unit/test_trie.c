@@ -38,6 +38,8 @@ static int32_t plain_longest(const trie_token *tokens, size_t n, str word, size_
     return id;
 }
 
+static size_t n_hits, n_misses;
+
 static void check(size_t n_tokens, size_t longest, uint32_t letters)
 {
     enum { ROOM = 16, WORDS = 400 };
@@ -45,7 +47,6 @@ static void check(size_t n_tokens, size_t longest, uint32_t letters)
     trie_token *tokens = calloc(n_tokens + 1, sizeof *tokens);
     trie t = {0};
     err e = {0};
-    size_t hits = 0;
     assert_non_null(bytes);
     assert_non_null(tokens);
     for (size_t i = 0; i < n_tokens; i++)
@@ -57,12 +58,13 @@ static void check(size_t n_tokens, size_t longest, uint32_t letters)
         str w = random_text(word, ROOM, letters);
         int32_t want = plain_longest(tokens, n_tokens, w, &want_n);
         assert_int_equal(trie_longest(&t, w, &n), want);
-        if (want == TRIE_NONE) continue;
-        hits++;
+        if (want == TRIE_NONE) {
+            n_misses++;
+            continue;
+        }
+        n_hits++;
         assert_int_equal(n, want_n);
     }
-    assert_true(hits > 0 || n_tokens < 100);
-    assert_true(hits < WORDS || letters < 100);
     trie_release(&t);
     free(tokens);
     free(bytes);
@@ -79,6 +81,7 @@ static void test_the_longest_token_is_found(void **state)
     }
     check(20000, 12, 30); /* more than one growth, and holes to fill */
     check(20000, 3, 254);
+    assert_true(n_hits > 2000 && n_misses > 2000);
 }
 
 static void test_nothing_is_found_in_nothing(void **state)
