@@ -22,6 +22,7 @@ typedef struct cli {
     int threads;
     bool jsonl, reembed; /* tokenize and embed; curate */
     const char *format;  /* embed */
+    const char *field, *group, *threshold, *removed, *vectors, *dim; /* dedup */
 } cli;
 
 /* Raised by SIGINT and SIGTERM. */
@@ -49,6 +50,7 @@ int cmd_init(cli *c);
 int cmd_model(cli *c);
 int cmd_tokenize(cli *c);
 int cmd_embed(cli *c);
+int cmd_dedup(cli *c);
 
 /* --- help ----------------------------------------------------------------------------------- */
 

@@ -64,6 +64,22 @@ static const command commands[] = {
      "  echo 'I need to reset my password' | tamis embed --format jsonl\n"
      "  tamis embed < texts.txt > vectors.f32\n",
      0, 0},
+    {"dedup", cmd_dedup,
+     "dedup [--field NAME] [--group NAME] [--threshold T] [--removed FILE] [FILE]",
+     "rows in, distinct rows out: the deduplication alone, no store",
+     "Reads JSON lines (.gz and .zst too; without FILE or with \"-\": standard input) and "
+     "compares\n"
+     "the text in NAME (default: text).  A line goes if an earlier kept line has a cosine of T or\n"
+     "more (default: dedup.threshold); with --group only lines with the same value there are\n"
+     "compared.  The kept lines go to standard output byte for byte, in input order; --removed\n"
+     "gets {\"line\", \"kept_line\", \"score\"} for each other one, lines counted from 1.\n"
+     "With --vectors: rows of D little-endian float32 in place of texts, scaled to unit length; "
+     "the\n"
+     "numbers of the kept rows are printed.  The figures go to standard error.\n",
+     "  tamis dedup faq.jsonl > distinct.jsonl\n"
+     "  tamis dedup --field question --group lang --removed gone.jsonl faq.jsonl.gz\n"
+     "  tamis embed < texts.txt | tamis dedup --vectors - --dim 384 --threshold 0.9\n",
+     0, 1},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -16,7 +16,13 @@ typedef enum {
     OPT_VERSION,
     OPT_JSONL,
     OPT_FORMAT,
-    OPT_REEMBED
+    OPT_REEMBED,
+    OPT_FIELD,
+    OPT_GROUP,
+    OPT_THRESHOLD,
+    OPT_REMOVED,
+    OPT_VECTORS,
+    OPT_DIM
 } option_id;
 
 static const struct option {
@@ -38,6 +44,12 @@ static const struct option {
     {"--jsonl", OPT_JSONL, false, " tokenize embed "},
     {"--format", OPT_FORMAT, true, " embed "},
     {"--reembed", OPT_REEMBED, false, " run curate export "},
+    {"--field", OPT_FIELD, true, " dedup "},
+    {"--group", OPT_GROUP, true, " dedup "},
+    {"--threshold", OPT_THRESHOLD, true, " dedup "},
+    {"--removed", OPT_REMOVED, true, " dedup "},
+    {"--vectors", OPT_VECTORS, true, " dedup "},
+    {"--dim", OPT_DIM, true, " dedup "},
 };
 
 enum { N_OPTIONS = sizeof options / sizeof *options, LONGEST_NAME = 64 };
@@ -94,6 +106,14 @@ static int set_threads(cli *c, const char *value)
     return 0;
 }
 
+static void apply_dedup(cli *c, option_id id, const char *value)
+{
+    const char **const places[] = {
+        [OPT_FIELD] = &c->field,     [OPT_GROUP] = &c->group,     [OPT_THRESHOLD] = &c->threshold,
+        [OPT_REMOVED] = &c->removed, [OPT_VECTORS] = &c->vectors, [OPT_DIM] = &c->dim};
+    *places[id] = value;
+}
+
 static int apply(cli *c, option_id id, char *value)
 {
     switch (id) {
@@ -132,6 +152,8 @@ static int apply(cli *c, option_id id, char *value)
     case OPT_REEMBED:
         c->reembed = true;
         break;
+    default:
+        apply_dedup(c, id, value);
     }
     return 0;
 }

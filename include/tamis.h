@@ -102,6 +102,26 @@ TAMIS_API tamis_status tamis_report_status(tamis *t, tamis_format format, char *
 TAMIS_API tamis_status tamis_explain(tamis *t, const char *id, tamis_format format, char **out,
                                      tamis_error *error);
 
+/* The deduplication alone: rows in, distinct rows out, in input order; no store.  The threshold
+ * is dedup.threshold, the model embed.model. */
+typedef struct tamis_dedup_options {
+    const char *path;    /* "-": standard input; .gz and .zst too */
+    const char *field;   /* JSON lines: where the text of a line's object is; NULL: "text" */
+    const char *group;   /* JSON lines: lines that differ in it never meet; NULL: one group */
+    size_t dimension;    /* > 0 (up to 4096): path holds rows of so many little-endian float32 */
+    const char *removed; /* a file for {"line", "kept_line", "score"} of each other row, or NULL */
+    /* Takes the kept lines byte for byte, or for vectors the numbers of the kept rows (from 1, one
+     * a line), piece by piece, once all is decided; n is 0 at the end, to flush.  Not 0: the call
+     * fails. */
+    int (*write)(void *ctx, const char *bytes, size_t n);
+    void *ctx;
+} tamis_dedup_options;
+
+/* *out: the figures, as a line or as JSON.  TAMIS_FAILED names the line or row that cannot be
+ * used; nothing was written then. */
+TAMIS_API tamis_status tamis_dedup(tamis *t, const tamis_dedup_options *o, tamis_format format,
+                                   char **out, tamis_error *error);
+
 /* A commented tamis.ini with every key. */
 TAMIS_API tamis_status tamis_template(char **out, tamis_error *error);
 

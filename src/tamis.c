@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "dedup_run.h"
 #include "model_files.h"
 #include "pipeline.h"
 #include "views.h"
@@ -391,6 +392,47 @@ tamis_status tamis_import(tamis *t, const char *const *paths, size_t n_paths, ta
 {
     running r = {.t = t, .paths = paths, .n_paths = n_paths};
     return run(&r, "import", format, out, error);
+}
+
+/* --- the deduplication alone ---------------------------------------------------------------- */
+
+static status forward_write(void *ctx, str bytes, err *e)
+{
+    const tamis_dedup_options *o = ctx;
+    if (o->write(o->ctx, bytes.p, bytes.n) == 0) return ST_OK;
+    return err_sys(e, errno, "cannot write the rows");
+}
+
+tamis_status tamis_dedup(tamis *t, const tamis_dedup_options *o, tamis_format format, char **out,
+                         tamis_error *error)
+{
+    err e = {0};
+    buf dir = {0}, text = {0};
+    dedup_summary s;
+    dedup_job j = {.path = o->path,
+                   .field = o->field ? o->field : "text",
+                   .group = o->group,
+                   .removed = o->removed,
+                   .dim = o->dimension,
+                   .threshold = t->config.dedup.threshold,
+                   .n_threads = t->n_threads,
+                   .log = &t->log,
+                   .stop = t->stop,
+                   .write = forward_write,
+                   .ctx = (void *)o};
+    *out = NULL;
+    status st = j.dim ? ST_OK : model_files_path(t->config.embed.model, &dir, &e);
+    j.model_dir = buf_cstr(&dir);
+    if (st == ST_OK && !j.model_dir) st = err_nomem(&e, "deduplicating");
+    if (st == ST_OK && j.dim > DEDUP_DIM_MAX)
+        st = err_set(&e, ST_USAGE, "vectors of %zu floats: %d at most", j.dim, DEDUP_DIM_MAX);
+    if (st == ST_OK) st = dedup_run(&j, &s, &e);
+    if (st == ST_OK) {
+        dedup_summary_write(&s, format == TAMIS_JSON, &text);
+        st = hand_out(&text, out, &e);
+    }
+    buf_release(&dir);
+    return finish(st, &e, error);
 }
 
 /* --- looking at the store ------------------------------------------------------------------- */

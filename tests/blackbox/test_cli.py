@@ -14,7 +14,7 @@ from conftest import PROGRAM, check_fails, base_environment, run_program
 from test_run import check_is, conversation, raw
 
 COMMANDS = ["run", "sync", "import", "curate", "export", "status", "explain", "init", "model",
-            "tokenize", "embed"]
+            "tokenize", "embed", "dedup"]
 
 
 # Help

@@ -1,4 +1,5 @@
-/* test_compress.c - packed blobs, and files that are gzip, zstd or neither, whole and hurt. */
+/* test_compress.c - packed blobs, and files that are gzip, zstd or neither, whole and hurt;
+ * their lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/compress.h"
+#include "base/lines.h"
 
 static char dir[] = "/tmp/tamis-compress-XXXXXX";
 static char path[64];
@@ -342,6 +344,61 @@ static void test_standard_input(void **state)
     buf_release(&out);
 }
 
+/* --- lines -------------------------------------------------------------------------------- */
+
+static void check_lines(str text)
+{
+    lines *l = NULL;
+    err e = {0};
+    str line = {0};
+    size_t at = 0;
+    uint64_t n = 0;
+    write_file(text);
+    if (lines_open(path, text.n + 1, &l, &e)) fail_msg("%s", e.msg);
+    for (;;) {
+        if (lines_next(l, &line, &e)) fail_msg("%s", e.msg);
+        assert_int_equal(lines_number(l), n += line.n > 0);
+        if (!line.n) break;
+        const char *nl = memchr(text.p + at, '\n', text.n - at);
+        assert_true(
+            str_eq(line, (str){text.p + at, nl ? (size_t)(nl + 1 - text.p) - at : text.n - at}));
+        at += line.n;
+    }
+    assert_int_equal(at, text.n);
+    lines_close(l);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    buf b = {0};
+    check_lines(STR(""));
+    check_lines(STR("\n"));
+    check_lines(STR("one"));
+    check_lines(STR("one\r\n\n\0two\n\n"));
+    for (size_t i = 0; i < 40; i++) { /* longer and longer ones, past the pieces it reads */
+        for (size_t k = 0; k < i * i * i; k++) buf_char(&b, 'x');
+        buf_char(&b, '\n');
+    }
+    check_lines(buf_view(&b));
+    buf_release(&b);
+}
+
+static void test_line_limit(void **state)
+{
+    (void)state;
+    lines *l = NULL;
+    str line;
+    err e = {0};
+    write_file(STR("1234567\n12345678\n1"));
+    assert_int_equal(lines_open(path, 8, &l, &e), ST_OK);
+    assert_int_equal(lines_next(l, &line, &e), ST_OK);
+    assert_int_equal(line.n, 8);
+    assert_int_equal(lines_next(l, &line, &e), ST_FAILED);
+    assert_non_null(strstr(e.msg, "line 2"));
+    lines_close(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_cut_and_damaged),
         cmocka_unit_test(test_what_cannot_be_read),
         cmocka_unit_test(test_standard_input),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_line_limit),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }
