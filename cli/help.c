@@ -73,10 +73,9 @@ static const command commands[] = {
      "more (default: dedup.threshold); with --group only lines with the same value there are\n"
      "compared.  The kept lines go to standard output byte for byte, in input order; --removed\n"
      "gets {\"line\", \"kept_line\", \"score\"} for each other one, lines counted from 1.\n"
-     "With --vectors FILE --dim D: rows of D little-endian float32 in place of texts, scaled to "
-     "unit\n"
-     "the\n"
-     "length; the numbers of the kept rows are printed.  The figures go to standard error.\n",
+     "With --vectors FILE --dim D it reads rows of D little-endian float32 in place of texts,\n"
+     "scales them to unit length, and prints the numbers of the kept rows, one a line.\n"
+     "The figures go to standard error.\n",
      "  tamis dedup faq.jsonl > distinct.jsonl\n"
      "  tamis dedup --field question --group lang --removed gone.jsonl faq.jsonl.gz\n"
      "  tamis embed < texts.txt | tamis dedup --vectors - --dim 384 --threshold 0.9\n",
