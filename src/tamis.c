@@ -6,16 +6,13 @@
 #include "tamis.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "dedup_run.h"
 #include "model_files.h"
 #include "pipeline.h"
+#include "source_settings.h"
 #include "views.h"
 
 _Static_assert((int)TAMIS_BUSY == (int)ST_BUSY && (int)TAMIS_DENIED == (int)ST_DENIED &&
@@ -126,116 +123,6 @@ tamis_status tamis_template(char **out, tamis_error *error)
     return finish(hand_out(&b, out, &e), &e, error);
 }
 
-/* --- the source's settings ------------------------------------------------------------------ */
-
-/* A secret file must not be readable by others than owner and group. */
-static status read_secret_file(const char *path, buf *out, err *e)
-{
-    enum { SECRET_LIMIT = 64 << 10 };
-    struct stat s;
-    if (stat(path, &s))
-        return err_set(e, ST_USAGE, "source.client_secret_file: cannot read %s: %s", path,
-                       strerror(errno));
-    if (s.st_mode & 0007)
-        return err_set(e, ST_USAGE,
-                       "source.client_secret_file: %s can be read by everybody; chmod 600 it",
-                       path);
-    status st = file_read(path, SECRET_LIMIT, out, e);
-    while (out->n && strchr("\r\n", out->p[out->n - 1])) out->n--;
-    return st;
-}
-
-static status read_secret(const config *c, buf *out, err *e)
-{
-    status st = ST_OK;
-    const char *name = c->source.client_secret_env, *value;
-    if (*c->source.client_secret_file) {
-        st = read_secret_file(c->source.client_secret_file, out, e);
-    } else {
-        value = *name ? getenv(name) : NULL;
-        if (!value || !*value)
-            return err_set(e, ST_USAGE,
-                           "no client secret: put it into the environment variable %s, or name a "
-                           "file in source.client_secret_file",
-                           *name ? name
-                                 : "that "
-                                   "source.client_secret_env names");
-        buf_z(out, value);
-    }
-    if (st == ST_OK && !out->n)
-        st = err_set(e, ST_USAGE, "source.client_secret_file: %s is empty",
-                     c->source.client_secret_file);
-    return st;
-}
-
-/* https://{instance}.cxone.com, or base_url without its trailing slashes. */
-static status base_url(const config *c, buf *out, err *e)
-{
-    const char *instance = c->source.instance;
-    str url = str_from(c->source.base_url);
-    while (url.n && url.p[url.n - 1] == '/') url.n--;
-    if (url.n) {
-        buf_str(out, url);
-        return ST_OK;
-    }
-    if (!*instance)
-        return err_set(e, ST_USAGE,
-                       "no source: set source.instance (acme for "
-                       "https://acme.cxone.com) or source.base_url");
-    if (strspn(instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") !=
-        strlen(instance))
-        return err_set(e, ST_USAGE,
-                       "source.instance = %s: letters, digits and - only (acme for "
-                       "https://acme.cxone.com)",
-                       instance);
-    buf_fmt(out, "https://%s.cxone.com", instance);
-    return ST_OK;
-}
-
-static status open_source(tamis *t, arena *a, source_options *o, source **out, err *e)
-{
-    const config *c = &t->config;
-    buf url = {0}, token = {0}, secret = {0};
-    if (strcmp(c->source.type, "interactions-v2"))
-        return err_set(e, ST_USAGE,
-                       "source.type = %s: this version reads interactions-v2 only; "
-                       "use `tamis import` for files",
-                       c->source.type);
-    if (strcmp(c->source.auth, "client-credentials"))
-        return err_set(e, ST_USAGE, "source.auth = %s: this version knows client-credentials only",
-                       c->source.auth);
-    status st = base_url(c, &url, e);
-    if (st == ST_OK && !*c->source.client_id)
-        st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
-    if (st == ST_OK) st = read_secret(c, &secret, e);
-    if (*c->source.token_url)
-        buf_z(&token, c->source.token_url);
-    else
-        buf_fmt(&token, "%.*s/oauth/token", STR_FMT(buf_view(&url)));
-    *o = (source_options){.type = c->source.type,
-                          .base_url = arena_str(a, buf_view(&url)).p,
-                          .token_url = arena_str(a, buf_view(&token)).p,
-                          .auth = AUTH_CLIENT_CREDENTIALS,
-                          .client_id = c->source.client_id,
-                          .client_secret = arena_str(a, buf_view(&secret)).p,
-                          .scope = c->source.scope,
-                          .ca_file = c->source.ca_file,
-                          .page_delay = c->source.page_delay,
-                          .max_wait = c->source.max_wait,
-                          .timeout = c->source.timeout,
-                          .max_attempts = (int)c->source.max_attempts,
-                          .log = &t->log,
-                          .stop = t->stop};
-    if (st == ST_OK && (!o->base_url || !o->token_url || !o->client_secret))
-        st = err_nomem(e, "opening the source");
-    if (st == ST_OK) st = source_open(o, out, e);
-    if (secret.p) explicit_bzero(secret.p, secret.cap);
-    buf_release(&secret);
-    buf_release(&token);
-    buf_release(&url);
-    return st;
-}
-
 /* --- a run ---------------------------------------------------------------------------------- */
 
 typedef struct running {
@@ -258,26 +145,26 @@ static status count_stored(running *r, err *e)
 static status part_sync(running *r, err *e)
 {
     const config *c = &r->t->config;
-    arena texts = {0};
-    source_options so;
+    source_settings so = {0};
     source *src = NULL;
     sync_options o = {.since = INSTANT_MIN,
                       .lookback = c->source.lookback,
                       .settle = c->source.settle,
                       .page_size = (uint32_t)c->source.page_size,
                       .log = &r->t->log};
-    status st = open_source(r->t, &texts, &so, &src, e);
+    status st = source_settings_read(&so, c, &r->t->log, r->t->stop, e);
+    if (st == ST_OK) st = source_open(&so.o, &src, e);
     if (st == ST_OK) {
         /* It fits: the configuration took it. */
         if (*c->source.since && instant_parse(str_from(c->source.since), &o.since))
             o.since = instant_add(o.since, -1e-9);
-        o.source_name = so.base_url;
+        o.source_name = so.o.base_url;
         st = sync_run(r->store, src, &o, &r->s.interactions, e);
         r->s.http = source_statistics(src);
         r->s.synced = true;
     }
     source_close(src);
-    if (texts.head) arena_release(&texts);
+    source_settings_release(&so);
     return st;
 }
 

@@ -6,6 +6,7 @@
 #include "source/auth.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "base/number.h"
@@ -78,6 +79,9 @@ static status take_answer(auth *a, http_reply *reply, double asked_at, err *e)
     buf_reserve(&a->token, token.n + 1); /* in one piece: growing leaves copies behind */
     buf_str(&a->token, token);
     a->renew_at = asked_at + auth_renew_after(lifetime);
+    str granted = js_string(js_get(root, "scope"));
+    snprintf(a->granted, sizeof a->granted, "%.*s", (int)(granted.n < 255 ? granted.n : 255),
+             granted.p ? granted.p : "");
     if (!buf_cstr(&a->token)) st = err_nomem(e, "keeping a token");
 done:
     js_free(root);

@@ -9,8 +9,9 @@
 typedef struct auth {
     const source_options *o;
     http *http;
-    buf token;       /* NUL-terminated; empty: there is none */
-    double renew_at; /* on the monotonic clock */
+    buf token;         /* NUL-terminated; empty: there is none */
+    double renew_at;   /* on the monotonic clock */
+    char granted[256]; /* the scopes that the server named with it, maybe none */
 } auth;
 
 void auth_init(auth *a, const source_options *o, http *h);

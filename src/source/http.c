@@ -121,6 +121,21 @@ status http_check_url(const char *key, const char *url, err *e)
     return st;
 }
 
+status http_host(const char *url, buf *out, err *e)
+{
+    char *host = NULL;
+    CURLU *u = curl_url();
+    if (!u) return err_nomem(e, "reading an address");
+    if (!curl_url_set(u, CURLUPART_URL, url, 0)) curl_url_get(u, CURLUPART_HOST, &host, 0);
+    str name = str_from(host ? host : "");
+    if (name.n > 2 && *name.p == '[') name = (str){name.p + 1, name.n - 2};
+    buf_str(out, name);
+    curl_free(host);
+    curl_url_cleanup(u);
+    if (!name.n) return err_set(e, ST_USAGE, "not an address with a host");
+    return buf_cstr(out) ? ST_OK : err_nomem(e, "reading an address");
+}
+
 /* --- callbacks ------------------------------------------------------------------------------- */
 
 static size_t on_body(char *bytes, size_t one, size_t n, void *ctx)

@@ -27,6 +27,10 @@ void http_free(http *h);
  * ST_USAGE names `key`. */
 status http_check_url(const char *key, const char *url, err *e) MUST_USE;
 
+/* Appends the host of an address (without the brackets of IPv6), and a NUL that is not counted.
+ * ST_USAGE: it has none. */
+status http_host(const char *url, buf *out, err *e) MUST_USE;
+
 enum { HTTP_FIELD = 128 };
 
 /* An answer.  Zero-initialise. */

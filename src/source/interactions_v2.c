@@ -2,64 +2,11 @@
  *
  * One call of source_get is one page; nothing but a whole page is ever handed on. */
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "record.h"
+#include "source/adapter.h"
 #include "source/complaint.h"
 #include "source/page.h"
-#include "source/talk.h"
-
-enum { PAGE_LIMIT = 64 << 20 };
-
-struct source {
-    talk talk;
-    buf url;
-    source_page *out; /* of the call that is going on */
-};
-
-static status check_options(const source_options *o, err *e)
-{
-    if (strcmp(o->type, "interactions-v2"))
-        return err_set(e, ST_USAGE, "source.type = %s: only interactions-v2 is known", o->type);
-    if (o->auth != AUTH_CLIENT_CREDENTIALS)
-        return err_set(e, ST_USAGE, "source.auth: only client-credentials is known");
-    if (!o->client_id || !*o->client_id)
-        return err_set(e, ST_USAGE, "source.client_id is empty; it names the OAuth client");
-    if (!o->client_secret || !*o->client_secret)
-        return err_set(e, ST_USAGE,
-                       "no client secret (source.client_secret_env or source.client_secret_file)");
-    if (strpbrk(o->base_url, "?#"))
-        return err_set(e, ST_USAGE, "source.base_url must end with host or path, without ? or #");
-    status st = http_check_url("source.base_url", o->base_url, e);
-    return st ? st : http_check_url("source.token_url", o->token_url, e);
-}
-
-status source_open(const source_options *o, source **out, err *e)
-{
-    *out = NULL;
-    status st = check_options(o, e);
-    if (st) return st;
-    source *s = calloc(1, sizeof *s);
-    if (!s) return err_nomem(e, "opening the source");
-    st = talk_init(&s->talk, o, e);
-    if (st)
-        source_close(s);
-    else
-        *out = s;
-    return st;
-}
-
-void source_close(source *s)
-{
-    if (!s) return;
-    talk_release(&s->talk);
-    buf_release(&s->url);
-    free(s);
-}
-
-source_stats source_statistics(const source *s)
-{
-    return talk_statistics(&s->talk);
-}
 
 static status build_url(source *s, const source_query *q, err *e)
 {
@@ -120,7 +67,7 @@ static status explain(void *ctx, http_reply *r, const char *const *secrets, err 
 static status take_page(void *ctx, http_reply *reply, err *e)
 {
     source *s = ctx;
-    source_page *out = s->out;
+    source_page *out = s->page;
     err why = {0};
     buf body = out->body;
     out->body = reply->body;
@@ -139,10 +86,65 @@ status source_get(source *s, const source_query *q, source_page *out, err *e)
     if (st) return st;
     talk_request r = {.url = s->url.p,
                       .key = "source.base_url",
-                      .limit = PAGE_LIMIT,
+                      .limit = SOURCE_PAGE_LIMIT,
                       .take = take_page,
                       .explain = explain,
                       .ctx = s};
-    s->out = out;
+    s->page = out;
     return talk_get(&s->talk, &r, e);
 }
+
+/* --- trials ---------------------------------------------------------------------------------- */
+
+/* When the n-th record of a page happened; false: that cannot be told. */
+static bool instant_of(const source_page *p, size_t n, instant *at)
+{
+    err unused = {0};
+    arena a = {0};
+    interaction i;
+    bool ok = n < p->n_records && record_parse(p->records[n], &a, &i, &unused) == ST_OK;
+    if (ok) *at = i.at;
+    arena_release(&a);
+    return ok;
+}
+
+static void describe_page(const source_page *p, source_finding *out)
+{
+    char at[INSTANT_TEXT];
+    out->total = p->total;
+    out->has_newest = instant_of(p, 0, &out->newest);
+    if (p->has_server_date) out->has_date = true, out->date = p->server_date;
+    if (out->has_newest) instant_format(out->newest, at);
+    if (p->total >= 0)
+        snprintf(out->text, sizeof out->text, "%lld interactions%s%s", (long long)p->total,
+                 out->has_newest ? ", the newest of " : "", out->has_newest ? at : "");
+    else
+        snprintf(out->text, sizeof out->text, "a page, but no totalCount");
+}
+
+static status try(source *s, source_trial what, source_finding *out, err *e)
+{
+    enum { PAGE = 50 };
+    source_page p = {0};
+    source_query q = {INSTANT_MIN, 1, PAGE};
+    char at[INSTANT_TEXT];
+    if (what == TRIAL_FILTER)
+        q.after = instant_add(out->has_newest ? out->newest : clock_now(), -86400);
+    if (what == TRIAL_OLDEST) {
+        if (out->total <= 0 || out->total > UINT32_MAX) return ST_OK;
+        q.page = (uint32_t)((out->total + PAGE - 1) / PAGE);
+    }
+    status st = source_get(s, &q, &p, e);
+    if (st == ST_OK && what == TRIAL_PAGE) {
+        describe_page(&p, out);
+    } else if (st == ST_OK && what == TRIAL_FILTER) {
+        instant_format(q.after, at);
+        snprintf(out->text, sizeof out->text, "timestamp gt '%s' is taken", at);
+    } else if (st == ST_OK) {
+        out->has_oldest = p.n_records > 0 && instant_of(&p, p.n_records - 1, &out->oldest);
+    }
+    source_page_release(&p);
+    return st;
+}
+
+const adapter interactions_v2 = {.type = "interactions-v2", .try = try};

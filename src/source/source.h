@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/time.h"
 
+enum { SOURCE_PAGE_LIMIT = 64 << 20 }; /* bytes of an answer, decoded */
+
 typedef enum { AUTH_CLIENT_CREDENTIALS } auth_kind;
 
 /* Everything an adapter needs to know; the strings outlive the source. */
@@ -67,5 +69,29 @@ void source_close(source *s);
 status source_get(source *s, const source_query *q, source_page *out, err *e) MUST_USE;
 
 source_stats source_statistics(const source *s);
+
+/* --- one thing after the other, for `tamis doctor` ------------------------------------------ */
+
+typedef enum {
+    TRIAL_NAME,   /* the host has an address */
+    TRIAL_REACH,  /* it can be connected to, its certificate is good */
+    TRIAL_TOKEN,  /* it lets the client in */
+    TRIAL_PAGE,   /* it gives a page: `total`, `newest` */
+    TRIAL_FILTER, /* it takes the filter of later syncs */
+    TRIAL_OLDEST  /* the oldest record that it still has; after TRIAL_PAGE, on its finding */
+} source_trial;
+
+/* Zero-initialise; what a trial finds is left for the next. */
+typedef struct source_finding {
+    char text[256];    /* what was found, one line */
+    char granted[256]; /* scopes, as the server names them; may be empty */
+    bool has_date, has_newest, has_oldest;
+    instant date; /* the server's clock */
+    instant newest, oldest;
+    int64_t total; /* -1: it says none */
+} source_finding;
+
+/* Errors as source_get. */
+status source_try(source *s, source_trial what, source_finding *out, err *e) MUST_USE;
 
 #endif

@@ -1,0 +1,24 @@
+/* adapter.h - what an API's adapter is made of, for the files of this folder alone. */
+#ifndef TAMIS_SOURCE_ADAPTER_H
+#define TAMIS_SOURCE_ADAPTER_H
+
+#include "source/talk.h"
+
+typedef struct adapter {
+    const char *type; /* source.type */
+    /* What this API needs of the options beyond what all do; ST_USAGE. */
+    status (*check)(const source_options *o, err *e);
+    /* TRIAL_PAGE, TRIAL_FILTER and TRIAL_OLDEST; see source_try. */
+    status (*try)(source *s, source_trial what, source_finding *out, err *e);
+} adapter;
+
+struct source {
+    talk talk;
+    const adapter *adapter;
+    buf url;           /* of the request that is going on */
+    source_page *page; /* that it fills */
+};
+
+extern const adapter interactions_v2;
+
+#endif

@@ -1,0 +1,128 @@
+/* source.c - opening, closing and trying a source, whatever its API. */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "source/adapter.h"
+
+static const adapter *const adapters[] = {&interactions_v2};
+
+static const adapter *find_adapter(const char *type)
+{
+    for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
+        if (!strcmp(type, adapters[i]->type)) return adapters[i];
+    return NULL;
+}
+
+static status check_options(const source_options *o, err *e)
+{
+    if (o->auth != AUTH_CLIENT_CREDENTIALS)
+        return err_set(e, ST_USAGE, "source.auth: only client-credentials is known");
+    if (!o->client_id || !*o->client_id)
+        return err_set(e, ST_USAGE, "source.client_id is empty; it names the OAuth client");
+    if (!o->client_secret || !*o->client_secret)
+        return err_set(e, ST_USAGE,
+                       "no client secret (source.client_secret_env or source.client_secret_file)");
+    if (strpbrk(o->base_url, "?#"))
+        return err_set(e, ST_USAGE, "source.base_url must end with host or path, without ? or #");
+    status st = http_check_url("source.base_url", o->base_url, e);
+    return st ? st : http_check_url("source.token_url", o->token_url, e);
+}
+
+status source_open(const source_options *o, source **out, err *e)
+{
+    const adapter *a = find_adapter(o->type);
+    *out = NULL;
+    if (!a)
+        return err_set(e, ST_USAGE, "source.type = %s: this version does not read that", o->type);
+    status st = check_options(o, e);
+    if (st == ST_OK && a->check) st = a->check(o, e);
+    if (st) return st;
+    source *s = calloc(1, sizeof *s);
+    if (!s) return err_nomem(e, "opening the source");
+    s->adapter = a;
+    st = talk_init(&s->talk, o, e);
+    if (st)
+        source_close(s);
+    else
+        *out = s;
+    return st;
+}
+
+void source_close(source *s)
+{
+    if (!s) return;
+    talk_release(&s->talk);
+    buf_release(&s->url);
+    free(s);
+}
+
+source_stats source_statistics(const source *s)
+{
+    return talk_statistics(&s->talk);
+}
+
+/* --- trials ---------------------------------------------------------------------------------- */
+
+static status resolve(const source *s, source_finding *out, err *e)
+{
+    buf host = {0};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    char shown[NI_MAXHOST] = "";
+    status st = http_host(s->talk.o.base_url, &host, e);
+    if (st) return st;
+    const char *name = host.p;
+    int rc = getaddrinfo(name, NULL, &hints, &found);
+    if (rc)
+        st = err_set(e, ST_FAILED, "the name %s has no address: %s", name, gai_strerror(rc));
+    else if (!getnameinfo(found->ai_addr, found->ai_addrlen, shown, sizeof shown, NULL, 0,
+                          NI_NUMERICHOST))
+        snprintf(out->text, sizeof out->text, "%.120s is %.120s", name, shown);
+    if (found) freeaddrinfo(found);
+    buf_release(&host);
+    return st;
+}
+
+/* Any answer will do, a redirect too: what is tried is the way there, without credentials. */
+static status reach(source *s, source_finding *out, err *e)
+{
+    http_reply *r = &s->talk.reply;
+    http_request q = {
+        .url = s->talk.o.base_url, .key = "source.base_url", .limit = SOURCE_PAGE_LIMIT};
+    status st = http_send(s->talk.http, &q, r, e);
+    if (!r->status) return st;
+    out->has_date = http_date_parse(str_from(r->date), &out->date);
+    bool plain = !strncmp(s->talk.o.base_url, "http:", 5);
+    snprintf(out->text, sizeof out->text, "%s",
+             plain ? "plain http, to this machine" : "TLS 1.2 or later, the certificate is good");
+    return ST_OK;
+}
+
+static status get_token(source *s, source_finding *out, err *e)
+{
+    const char *token;
+    status st = auth_token(&s->talk.auth, &s->talk.reply, &token, e);
+    if (st) return st;
+    snprintf(out->granted, sizeof out->granted, "%s", s->talk.auth.granted);
+    snprintf(out->text, sizeof out->text, "issued, good for %.0f s",
+             s->talk.auth.renew_at - clock_monotonic());
+    return ST_OK;
+}
+
+status source_try(source *s, source_trial what, source_finding *out, err *e)
+{
+    out->text[0] = 0;
+    switch (what) {
+    case TRIAL_NAME:
+        return resolve(s, out, e);
+    case TRIAL_REACH:
+        return reach(s, out, e);
+    case TRIAL_TOKEN:
+        return get_token(s, out, e);
+    case TRIAL_PAGE:
+    case TRIAL_FILTER:
+    case TRIAL_OLDEST:
+        break;
+    }
+    return s->adapter->try(s, what, out, e);
+}

@@ -1,0 +1,152 @@
+/* source_settings.c - from [source] to the options of a source.
+ *
+ * A secret has no key of its own: the configuration says where it is, the environment or a file
+ * that others cannot read. */
+#include "source_settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SECRET_LIMIT = 64 << 10 };
+
+/* --- secrets -------------------------------------------------------------------------------- */
+
+/* What is looked at is what is read: one open file. */
+static status read_secret_file(const char *key, const char *path, buf *out, err *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st)) {
+        int why = errno;
+        if (fd >= 0) close(fd);
+        return err_set(e, ST_USAGE, "%s: cannot read %s: %s", key, path, strerror(why));
+    }
+    ssize_t n = 0;
+    status bad = ST_OK;
+    if (st.st_mode & 0007)
+        bad = err_set(e, ST_USAGE, "%s: %s can be read by everybody; chmod 600 it", key, path);
+    char *p = bad ? NULL : buf_reserve(out, SECRET_LIMIT + 1); /* once: growing leaves copies */
+    if (!bad && !p) bad = err_nomem(e, "reading a secret");
+    while (!bad && out->n <= SECRET_LIMIT &&
+           (n = read(fd, p + out->n, SECRET_LIMIT + 1 - out->n)) > 0)
+        out->n += (size_t)n;
+    if (!bad && n < 0)
+        bad = err_set(e, ST_USAGE, "%s: cannot read %s: %s", key, path, strerror(errno));
+    if (!bad && out->n > SECRET_LIMIT)
+        bad = err_set(e, ST_USAGE, "%s: %s is larger than %d bytes", key, path, SECRET_LIMIT);
+    close(fd);
+    while (out->n && strchr("\r\n", out->p[out->n - 1])) out->n--;
+    if (!bad && !out->n) bad = err_set(e, ST_USAGE, "%s: %s is empty", key, path);
+    if (!bad && memchr(out->p, 0, out->n))
+        bad = err_set(e, ST_USAGE, "%s: %s is not a text", key, path);
+    return bad;
+}
+
+status source_settings_secret(source_settings *s, const config *c, err *e)
+{
+    const char *file = c->source.client_secret_file, *name = c->source.client_secret_env;
+    const char *value = *name ? getenv(name) : NULL;
+    buf_clear(&s->secret_from);
+    if (*file) {
+        buf_fmt(&s->secret_from, "file %s", file);
+        status st = read_secret_file("source.client_secret_file", file, &s->secret, e);
+        if (st) return st;
+    } else if (!value || !*value) {
+        return err_set(e, ST_USAGE,
+                       "no client secret: put it into the environment variable %s, or name a "
+                       "file in source.client_secret_file",
+                       *name ? name : "that source.client_secret_env names");
+    } else {
+        buf_fmt(&s->secret_from, "environment variable %s", name);
+        buf_reserve(&s->secret, strlen(value) + 1);
+        buf_z(&s->secret, value);
+    }
+    s->o.client_secret = buf_cstr(&s->secret);
+    return s->o.client_secret && buf_ok(&s->secret_from) ? ST_OK : err_nomem(e, "reading a secret");
+}
+
+/* --- addresses ------------------------------------------------------------------------------ */
+
+/* https://{instance}.cxone.com, or base_url without its trailing slashes. */
+static status base_url(const config *c, buf *out, err *e)
+{
+    const char *instance = c->source.instance;
+    str url = str_from(c->source.base_url);
+    while (url.n && url.p[url.n - 1] == '/') url.n--;
+    if (url.n) {
+        buf_str(out, url);
+        return ST_OK;
+    }
+    if (!*instance)
+        return err_set(e, ST_USAGE,
+                       "no source: set source.instance (acme for "
+                       "https://acme.cxone.com) or source.base_url");
+    if (strspn(instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") !=
+        strlen(instance))
+        return err_set(e, ST_USAGE,
+                       "source.instance = %s: letters, digits and - only (acme for "
+                       "https://acme.cxone.com)",
+                       instance);
+    buf_fmt(out, "https://%s.cxone.com", instance);
+    return ST_OK;
+}
+
+status source_settings_addresses(source_settings *s, const config *c, err *e)
+{
+    buf_clear(&s->base_url);
+    buf_clear(&s->token_url);
+    status st = base_url(c, &s->base_url, e);
+    if (st) return st;
+    if (*c->source.token_url)
+        buf_z(&s->token_url, c->source.token_url);
+    else
+        buf_fmt(&s->token_url, "%.*s/oauth/token", STR_FMT(buf_view(&s->base_url)));
+    s->o.base_url = buf_cstr(&s->base_url);
+    s->o.token_url = buf_cstr(&s->token_url);
+    return s->o.base_url && s->o.token_url ? ST_OK : err_nomem(e, "opening the source");
+}
+
+/* --- all of it ------------------------------------------------------------------------------ */
+
+status source_settings_read(source_settings *s, const config *c, const logger *log,
+                            const stop_flag *stop, err *e)
+{
+    if (strcmp(c->source.type, "interactions-v2"))
+        return err_set(e, ST_USAGE,
+                       "source.type = %s: this version reads interactions-v2 only; "
+                       "use `tamis import` for files",
+                       c->source.type);
+    if (strcmp(c->source.auth, "client-credentials"))
+        return err_set(e, ST_USAGE, "source.auth = %s: this version knows client-credentials only",
+                       c->source.auth);
+    status st = source_settings_addresses(s, c, e);
+    if (st == ST_OK && !*c->source.client_id)
+        st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
+    if (st == ST_OK) st = source_settings_secret(s, c, e);
+    if (st) return st;
+    s->o.type = c->source.type;
+    s->o.auth = AUTH_CLIENT_CREDENTIALS;
+    s->o.client_id = c->source.client_id;
+    s->o.scope = c->source.scope;
+    s->o.ca_file = c->source.ca_file;
+    s->o.page_delay = c->source.page_delay;
+    s->o.max_wait = c->source.max_wait;
+    s->o.timeout = c->source.timeout;
+    s->o.max_attempts = (int)c->source.max_attempts;
+    s->o.log = log;
+    s->o.stop = stop;
+    return ST_OK;
+}
+
+void source_settings_release(source_settings *s)
+{
+    if (s->secret.p) explicit_bzero(s->secret.p, s->secret.cap);
+    buf_release(&s->secret);
+    buf_release(&s->secret_from);
+    buf_release(&s->base_url);
+    buf_release(&s->token_url);
+    *s = (source_settings){0};
+}
