@@ -9,8 +9,8 @@
  *              context = linear(e, v), from 0, over the keys in order; times 1 / sum e
  *              h = normalize(linear(context) + h)
  *   forward    h = normalize(linear(gelu(linear(h))) + h)
- *   pooling    the sum over the tokens in order, scaled to unit length (the mean points the same
- *              way)
+ *   pooling    the sum over the tokens in order, or the first one (CLS), scaled to unit length
+ *              (the mean points the same way as the sum)
  *
  * linear is one chain of fused multiply-adds for each output, k ascending, that starts at the
  * bias (base/gemm.h); a sum over a row is 16 strided partial sums and a fixed tree (kernels.h).
@@ -188,7 +188,7 @@ static status pack(encoder *en, err *e)
     pack_positions(en);
     for (size_t i = 0; finite && i < m->n_layers; i++) {
         finite = pack_layer(&en->layers[i], &m->layers[i], m);
-        file_map_cool(&m->map); /* what is packed is not needed there as well */
+        file_map_cool(&m->weights.map); /* what is packed is not needed there as well */
     }
     if (finite) return ST_OK;
     return err_set(e, ST_FAILED, "%s/model.safetensors holds a weight that is not finite; %s",
@@ -344,8 +344,9 @@ static void run_layer(const encoder *en, const packed_layer *l, encoder_scratch 
 static bool pool_sequence(const encoder *en, const float *hidden, const sequence *q)
 {
     const size_t h = en->m->hidden;
+    const size_t n = en->m->pooling == POOLING_CLS ? 1 : q->n;
     memcpy(q->out, hidden, h * sizeof *hidden);
-    for (size_t t = 1; t < q->n; t++)
+    for (size_t t = 1; t < n; t++)
         for (size_t i = 0; i < h; i++) q->out[i] += hidden[t * h + i];
     float squares = en->k->sum_squares(q->out, h);
     if (!(squares > 0.0f) || !isfinite(squares)) return false;

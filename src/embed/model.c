@@ -1,86 +1,38 @@
 /* model.c - reads a model directory of the published layout.
  *
- * config.json says the shape, vocab.txt the tokens, model.safetensors the weights: 8 bytes
- * with the length of a JSON header (little-endian), the header, the data; the header gives each
- * tensor's type, shape and [from, to) within the data (huggingface.co/docs/safetensors).
- * Nothing in the files is believed: every offset is checked against the map, every shape
+ * model_config.c says what kind of model it is, vocab.txt has the tokens, model.safetensors the
+ * weights.  Nothing in the files is believed: every offset is checked against the map, every shape
  * against config.json (and every weight for being finite, when encoder.c packs it), so a damaged
  * file is an error that names it, never a crash.
  *
- * Left out: tensors of other types than float32, other activations than the erf form of GELU,
- * relative positions. */
+ * Left out: tensors of other types than F32, F16 and BF16, other activations than the erf form of
+ * GELU, relative positions, weights in several files. */
 #include "embed/model.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "base/sha256.h"
+#include "embed/model_config.h"
 
-enum {
-    CONFIG_LIMIT = 1 << 20,
-    VOCAB_LIMIT = 64 << 20,
-    HEADER_LIMIT = 16 << 20,
-    DIM_MAX = 4096,
-    GRAIN = 16 /* kernels work on this many columns */
-};
+enum { VOCAB_LIMIT = 64 << 20 };
 
 static const char refetch[] = MODEL_REFETCH;
 
 typedef struct reader {
     model *m;
-    js *header;
-    str data; /* behind the header */
     const char *prefix;
     err *e;
 } reader;
 
-/* --- config.json ---------------------------------------------------------------------------- */
-
-static status bad_config(const model *m, err *e, const char *what)
+static bool is_there(const model *m, const char *name)
 {
-    return err_set(e, ST_FAILED, "%s/config.json: %s; %s", m->dir, what, refetch);
-}
-
-/* A whole number from 1 to `most`; 0 if it is not one. */
-static size_t whole(const js *j, const char *key, size_t most)
-{
-    double v = js_number(js_get(j, key), 0);
-    return v >= 1 && v <= (double)most && v == floor(v) ? (size_t)v : 0;
-}
-
-static bool says(const js *j, const char *key, const char *wanted)
-{
-    const js *value = js_get(j, key);
-    return !value || str_eq(js_string(value), str_from(wanted));
-}
-
-static status check_config(model *m, const js *c, err *e)
-{
-    double eps = js_number(js_get(c, "layer_norm_eps"), 1e-12);
-    m->hidden = whole(c, "hidden_size", DIM_MAX);
-    m->n_layers = whole(c, "num_hidden_layers", MODEL_LAYERS_MAX);
-    m->n_heads = whole(c, "num_attention_heads", DIM_MAX);
-    m->inner = whole(c, "intermediate_size", 16 * DIM_MAX);
-    m->n_vocab = whole(c, "vocab_size", INT32_MAX);
-    m->n_positions = whole(c, "max_position_embeddings", INT32_MAX);
-    m->norm_eps = (float)eps;
-    if (!m->hidden || !m->n_layers || !m->n_heads || !m->inner || !m->n_vocab || !m->n_positions)
-        return bad_config(m, e,
-                          "a size (hidden_size, num_hidden_layers, num_attention_heads, "
-                          "intermediate_size, vocab_size, max_position_embeddings) is missing or "
-                          "out of range");
-    if (!(eps > 0 && eps < 1)) return bad_config(m, e, "layer_norm_eps is not between 0 and 1");
-    if (!says(c, "model_type", "bert")) return bad_config(m, e, "model_type is not \"bert\"");
-    if (!says(c, "hidden_act", "gelu")) return bad_config(m, e, "hidden_act is not \"gelu\"");
-    if (!says(c, "position_embedding_type", "absolute"))
-        return bad_config(m, e, "position_embedding_type is not \"absolute\"");
-    if (m->hidden % m->n_heads || m->hidden / m->n_heads % GRAIN || m->inner % GRAIN)
-        return bad_config(m, e,
-                          "the size of a head (hidden_size / num_attention_heads) and "
-                          "intermediate_size must be multiples of 16");
-    return m->n_positions < 2 ? bad_config(m, e, "max_position_embeddings is below 2") : ST_OK;
+    buf path = {0};
+    buf_fmt(&path, "%s/%s", m->dir, name);
+    const char *z = buf_cstr(&path);
+    bool yes = z && access(z, F_OK) == 0;
+    buf_release(&path);
+    return yes;
 }
 
 static status in_dir(const model *m, const char *name, buf *path, err *e)
@@ -89,29 +41,16 @@ static status in_dir(const model *m, const char *name, buf *path, err *e)
     buf_fmt(path, "%s/%s", m->dir, name);
     if (!buf_cstr(path)) return err_nomem(e, "opening the model");
     if (access(path->p, F_OK) == 0) return ST_OK;
+    if (is_there(m, "config.json") && is_there(m, "vocab.txt") &&
+        (is_there(m, "pytorch_model.bin") || is_there(m, "model.safetensors.index.json")))
+        return err_set(e, ST_FAILED,
+                       "%s: the weights are in another form than one model.safetensors; save the "
+                       "model again with safetensors, in one file",
+                       m->dir);
     return err_set(e, ST_FAILED,
                    "no model in %s (%s is not there): get it with `tamis model fetch`, or set "
                    "embed.model or TAMIS_MODEL_DIR to where it is",
                    m->dir, name);
-}
-
-static status read_config(model *m, buf *path, err *e)
-{
-    buf text = {0};
-    js *c = NULL;
-    err why = {0};
-    status st = in_dir(m, "config.json", path, e);
-    if (st == ST_OK) st = file_read(path->p, CONFIG_LIMIT, &text, e);
-    if (st) goto done;
-    if (js_parse(buf_view(&text), &c, &why) || js_type(c) != JS_OBJECT)
-        st = err_set(e, ST_FAILED, "%s: not a JSON object%s%s; %s", path->p, *why.msg ? ": " : "",
-                     why.msg, refetch);
-    else
-        st = check_config(m, c, e);
-done:
-    js_free(c);
-    buf_release(&text);
-    return st;
 }
 
 /* --- vocab.txt ------------------------------------------------------------------------------ */
@@ -129,8 +68,9 @@ static status read_vocab(model *m, buf *path, err *e)
     status st = in_dir(m, "vocab.txt", path, e);
     if (st == ST_OK) st = file_read(path->p, VOCAB_LIMIT, &text, e);
     if (st) goto done;
-    st = tokenizer_new(buf_view(&text), &(tokenizer_options){!is_cased(buf_view(&text)), true},
-                       &m->tokenizer, &why);
+    m->vocab_uncased = !is_cased(buf_view(&text));
+    if (!m->case_known) m->tokens_as.uncased = m->vocab_uncased;
+    st = tokenizer_new(buf_view(&text), &m->tokens_as, &m->tokenizer, &why);
     if (st) {
         st = err_set(e, ST_FAILED, "%s: %s; %s", path->p, why.msg, refetch);
         goto done;
@@ -146,58 +86,35 @@ done:
 
 /* --- model.safetensors ---------------------------------------------------------------------- */
 
-static status bad_tensor(const reader *r, const char *name, const char *what)
+static status get_vector(reader *r, const char *name, const char *part, size_t n, tensor *out)
 {
-    return err_set(r->e, ST_FAILED, "%s/model.safetensors: tensor %s %s; %s", r->m->dir, name, what,
-                   refetch);
+    char full[160];
+    snprintf(full, sizeof full, "%s%s.%s", r->prefix, name, part);
+    return safetensors_vector(&r->m->weights, full, n, out, r->e);
 }
 
 /* rows == 0: any number of rows, at least one. */
-static status get_tensor(reader *r, const char *name, size_t rows, size_t cols, bool is_vector,
-                         tensor *out)
+static status get_matrix(reader *r, const char *name, size_t rows, size_t cols, tensor *out)
 {
     char full[160];
-    snprintf(full, sizeof full, "%s%s", r->prefix, name);
-    const js *t = js_get(r->header, full);
-    if (js_type(t) != JS_OBJECT) return bad_tensor(r, full, "is missing");
-    if (!str_eq(js_string(js_get(t, "dtype")), STR("F32")))
-        return bad_tensor(r, full, "is not of type F32");
-    const js *shape = js_get(t, "shape"), *offsets = js_get(t, "data_offsets");
-    double from = js_number(js_at(offsets, 0), -1), to = js_number(js_at(offsets, 1), -1);
-    double n_rows = is_vector ? 1 : js_number(js_at(shape, 0), 0);
-    double n_cols = js_number(js_at(shape, is_vector ? 0 : 1), 0);
-    if (js_size(shape) != (is_vector ? 1U : 2U) || n_cols != (double)cols || n_rows < 1 ||
-        n_rows > INT32_MAX || n_rows != floor(n_rows) || (rows && n_rows != (double)rows))
-        return bad_tensor(r, full, "has not the shape that config.json asks for");
-    size_t n = (size_t)n_rows * cols;
-    if (!(from >= 0) || from != floor(from) || to > (double)r->data.n ||
-        to - from != (double)n * sizeof(float))
-        return bad_tensor(r, full, "does not lie within the file (is it cut short?)");
-    *out = (tensor){r->data.p + (size_t)from, (size_t)n_rows, cols};
-    return ST_OK;
-}
-
-static status get_vector(reader *r, const char *name, size_t n, tensor *out)
-{
-    return get_tensor(r, name, 1, n, true, out);
+    snprintf(full, sizeof full, "%s%s.weight", r->prefix, name);
+    return safetensors_matrix(&r->m->weights, full, rows, cols, out, r->e);
 }
 
 static status get_dense(reader *r, const char *name, size_t out_n, size_t in_n, dense *out)
 {
-    char full[128];
-    snprintf(full, sizeof full, "%s.weight", name);
-    status st = get_tensor(r, full, out_n, in_n, false, &out->weight);
-    snprintf(full, sizeof full, "%s.bias", name);
-    return st ? st : get_vector(r, full, out_n, &out->bias);
+    status st = get_matrix(r, name, out_n, in_n, &out->weight);
+    return st ? st : get_vector(r, name, "bias", out_n, &out->bias);
 }
 
+/* Old files call the two gamma and beta. */
 static status get_norm(reader *r, const char *name, norm_tensors *out)
 {
-    char full[128];
-    snprintf(full, sizeof full, "%s.weight", name);
-    status st = get_vector(r, full, r->m->hidden, &out->gamma);
-    snprintf(full, sizeof full, "%s.bias", name);
-    return st ? st : get_vector(r, full, r->m->hidden, &out->beta);
+    char gamma[160];
+    snprintf(gamma, sizeof gamma, "%s%s.gamma", r->prefix, name);
+    bool old = safetensors_has(&r->m->weights, gamma);
+    status st = get_vector(r, name, old ? "gamma" : "weight", r->m->hidden, &out->gamma);
+    return st ? st : get_vector(r, name, old ? "beta" : "bias", r->m->hidden, &out->beta);
 }
 
 static status get_layer(reader *r, size_t number, layer_tensors *l)
@@ -228,15 +145,14 @@ static status get_layer(reader *r, size_t number, layer_tensors *l)
 static status get_tensors(reader *r)
 {
     model *m = r->m;
-    r->prefix = js_get(r->header, "bert.embeddings.word_embeddings.weight") ? "bert." : "";
-    status st =
-        get_tensor(r, "embeddings.word_embeddings.weight", m->n_vocab, m->hidden, false, &m->words);
+    r->prefix =
+        safetensors_has(&m->weights, "bert.embeddings.word_embeddings.weight") ? "bert." : "";
+    status st = get_matrix(r, "embeddings.word_embeddings", m->n_vocab, m->hidden, &m->words);
     if (st == ST_OK)
-        st = get_tensor(r, "embeddings.position_embeddings.weight", m->n_positions, m->hidden,
-                        false, &m->positions);
+        st = get_matrix(r, "embeddings.position_embeddings", m->n_positions, m->hidden,
+                        &m->positions);
     if (st == ST_OK)
-        st = get_tensor(r, "embeddings.token_type_embeddings.weight", 0, m->hidden, false,
-                        &m->types);
+        st = get_matrix(r, "embeddings.token_type_embeddings", 0, m->hidden, &m->types);
     if (st == ST_OK) st = get_norm(r, "embeddings.LayerNorm", &m->words_norm);
     for (size_t i = 0; st == ST_OK && i < m->n_layers; i++) st = get_layer(r, i, &m->layers[i]);
     return st;
@@ -244,28 +160,14 @@ static status get_tensors(reader *r)
 
 static status read_weights(model *m, buf *path, err *e)
 {
-    reader r = {.m = m, .e = e};
     err why = {0};
-    unsigned char length[8];
-    uint64_t n = 0;
+    reader r = {.m = m, .e = &why};
     status st = in_dir(m, "model.safetensors", path, e);
-    if (st == ST_OK) st = file_map_open(path->p, &m->map, e);
     if (st) return st;
-    str all = m->map.bytes;
-    if (all.n >= sizeof length) memcpy(length, all.p, sizeof length);
-    for (size_t i = sizeof length; all.n >= sizeof length && i--;) n = n << 8 | length[i];
-    if (all.n < sizeof length || !n || n > HEADER_LIMIT || n > all.n - sizeof length)
-        return err_set(e, ST_FAILED, "%s: no safetensors header within its %zu bytes; %s", path->p,
-                       all.n, refetch);
-    r.data = (str){all.p + sizeof length + n, all.n - sizeof length - (size_t)n};
-    if (js_parse((str){all.p + sizeof length, (size_t)n}, &r.header, &why) ||
-        js_type(r.header) != JS_OBJECT)
-        st = err_set(e, ST_FAILED, "%s: its header is not a JSON object%s%s; %s", path->p,
-                     *why.msg ? ": " : "", why.msg, refetch);
-    else
-        st = get_tensors(&r);
-    js_free(r.header);
-    return st;
+    st = safetensors_open(&m->weights, path->p, &why);
+    if (st == ST_OK) st = get_tensors(&r);
+    safetensors_forget(&m->weights);
+    return st ? err_set(e, st, "%s; %s", why.msg, refetch) : ST_OK;
 }
 
 /* --- public --------------------------------------------------------------------------------- */
@@ -278,7 +180,8 @@ status model_open(const char *dir, model **out, err *e)
     status st = ST_OK;
     if (m) m->dir = strdup(dir);
     if (!m || !m->dir) st = err_nomem(e, "opening the model");
-    if (st == ST_OK) st = read_config(m, &path, e);
+    if (st == ST_OK) st = in_dir(m, "config.json", &path, e);
+    if (st == ST_OK) st = model_config_read(m, e);
     if (st == ST_OK) st = read_vocab(m, &path, e);
     if (st == ST_OK) st = read_weights(m, &path, e);
     buf_release(&path);
@@ -293,7 +196,7 @@ status model_open(const char *dir, model **out, err *e)
 void model_free(model *m)
 {
     if (!m) return;
-    file_unmap(&m->map);
+    safetensors_release(&m->weights);
     tokenizer_free(m->tokenizer);
     free(m->dir);
     free(m);
@@ -306,12 +209,25 @@ size_t model_dim(const model *m)
 
 size_t model_max_tokens(const model *m)
 {
-    return m->n_positions < MODEL_TOKENS ? m->n_positions : MODEL_TOKENS;
+    return m->max_tokens;
 }
 
 const tokenizer *model_tokenizer(const model *m)
 {
     return m->tokenizer;
+}
+
+/* What the other files say, where it is not what they say when they are missing: so the sum of
+ * a model does not depend on files that change nothing. */
+static void describe_settings(const model *m, buf *out)
+{
+    enum { USUAL = 256 };
+    size_t usual = m->n_positions < USUAL ? m->n_positions : USUAL;
+    if (m->pooling != POOLING_MEAN) buf_z(out, "pooling=cls ");
+    if (m->max_tokens != usual) buf_fmt(out, "tokens=%zu ", m->max_tokens);
+    if (m->case_known && m->tokens_as.uncased != m->vocab_uncased)
+        buf_fmt(out, "uncased=%d ", m->tokens_as.uncased);
+    if (!m->tokens_as.spaces_ideographs) buf_z(out, "ideographs=letters ");
 }
 
 status model_fingerprint(const model *m, char out[SHA256_HEX], err *e)
@@ -327,6 +243,12 @@ status model_fingerprint(const model *m, char out[SHA256_HEX], err *e)
         if (st == ST_OK) st = file_sha256(path.p, one, e);
         if (st == ST_OK) sha256_add(&all, one, SHA256_HEX - 1);
     }
+    buf_clear(&path);
+    describe_settings(m, &path);
+    if (buf_ok(&path))
+        sha256_add(&all, path.p, path.n);
+    else if (st == ST_OK)
+        st = err_nomem(e, "opening the model");
     unsigned char digest[SHA256_SIZE];
     sha256_end(&all, digest);
     sha256_hex(digest, out);

@@ -2,14 +2,8 @@
 #ifndef TAMIS_EMBED_MODEL_H
 #define TAMIS_EMBED_MODEL_H
 
-#include "base/file.h"
 #include "embed/embed.h"
-
-/* A float32 tensor inside the map: little-endian, maybe not aligned; read with memcpy. */
-typedef struct tensor {
-    const char *p; /* [rows, cols] row-major */
-    size_t rows, cols;
-} tensor;
+#include "embed/safetensors.h"
 
 /* y = x W^T + b */
 typedef struct dense {
@@ -32,7 +26,10 @@ typedef struct layer_tensors {
 
 #define MODEL_REFETCH "get the model again (tamis model fetch) or set embed.model"
 
-enum { MODEL_LAYERS_MAX = 48, MODEL_TOKENS = 256 };
+enum { MODEL_LAYERS_MAX = 48, MODEL_TOKENS = 512 };
+
+/* Which token vectors make the vector of a text. */
+typedef enum { POOLING_MEAN, POOLING_CLS } pooling;
 
 struct model {
     char *dir;
@@ -42,8 +39,13 @@ struct model {
     size_t inner;    /* of the feed-forward part; a multiple of 16 */
     size_t n_vocab, n_positions;
     float norm_eps;
+    pooling pooling;
+    size_t max_tokens; /* 2 to n_positions and MODEL_TOKENS */
+    tokenizer_options tokens_as;
+    bool case_known;    /* tokens_as.uncased is said by the model's files */
+    bool vocab_uncased; /* what it would be if they did not say */
     tokenizer *tokenizer;
-    file_map map;            /* model.safetensors */
+    safetensors weights;
     tensor words;            /* [n_vocab, hidden] */
     tensor positions;        /* [n_positions, hidden] */
     tensor types;            /* [>= 1, hidden] */

@@ -514,7 +514,7 @@ static void test_damaged_files(void **state)
         const char *bytes;
         const char *word;
     } cases[] = {
-        {"config.json", -1, "", "not a JSON object"},
+        {"config.json", -1, "", "not JSON"},
         {"config.json", -1, "[]", "not a JSON object"},
         {"config.json", -1, "{}", "hidden_size"},
         {"config.json", -1, "{\"hidden_size\": 1e99}", "hidden_size"},
