@@ -23,6 +23,7 @@ typedef struct cli {
     bool jsonl, reembed; /* tokenize and embed; curate */
     const char *format;  /* embed */
     const char *field, *group, *threshold, *removed, *vectors, *dim; /* dedup */
+    const char *resync_from; /* run, sync; NULL: what is new */
 } cli;
 
 /* Raised by SIGINT and SIGTERM. */

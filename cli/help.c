@@ -4,17 +4,21 @@
 #include "cli.h"
 
 static const command commands[] = {
-    {"run", cmd_job, "run [--reembed]", "sync, curate, export: the whole job, safe to put in cron",
+    {"run", cmd_job, "run [--resync-from TIME] [--reembed]",
+     "sync, curate, export: the whole job, safe to put in cron",
      "Fetches what is new or changed, decides anew which turns stay, and replaces the exported\n"
      "files.  If the sync ends incomplete (exit 3), what arrived is kept, the files stay as they\n"
-     "were, and the next run goes on.\n",
+     "were, and the next run goes on.  --resync-from as for sync.\n",
      "  tamis run\n"
      "  tamis run --json | jq .turns.kept\n"
      "  tamis run --set filter.min_rating=5 --set export.csv=best.csv\n",
      0, 0},
-    {"sync", cmd_job, "sync", "fetch what is new or changed into the store",
-     "Reads the API page by page; each page is kept at once.\n",
+    {"sync", cmd_job, "sync [--resync-from TIME]", "fetch what is new or changed into the store",
+     "Reads the API page by page; each page is kept at once.  Rows and ratings that came later "
+     "than\n"
+     "source.lookback allows are found with --resync-from, which reads again from that time on.\n",
      "  tamis sync\n"
+     "  tamis sync --resync-from 2026-01-01T00:00:00Z\n"
      "  tamis sync --set source.lookback=30d\n",
      0, 0},
     {"import", cmd_job, "import FILE...", "the same from files",

@@ -88,6 +88,8 @@ static int configure(cli *c)
     if (path && tamis_load(c->t, path, &e)) return cli_error(&e);
     for (int i = 0; i < c->n_settings; i++)
         if (tamis_set(c->t, c->settings[i], &e)) return cli_error(&e);
+    if (c->resync_from && tamis_set_resync(c->t, c->resync_from, &e))
+        return cli_fail(EXIT_USAGE, "--resync-from: %s", e.message);
     tamis_set_threads(c->t, c->threads);
     tamis_set_stop(c->t, &cli_stop);
     progress_listen(c, c->t);

@@ -17,6 +17,7 @@ typedef enum {
     OPT_JSONL,
     OPT_FORMAT,
     OPT_REEMBED,
+    OPT_RESYNC_FROM,
     OPT_FIELD,
     OPT_GROUP,
     OPT_THRESHOLD,
@@ -44,6 +45,7 @@ static const struct option {
     {"--jsonl", OPT_JSONL, false, " tokenize embed "},
     {"--format", OPT_FORMAT, true, " embed "},
     {"--reembed", OPT_REEMBED, false, " run curate export "},
+    {"--resync-from", OPT_RESYNC_FROM, true, " run sync "},
     {"--field", OPT_FIELD, true, " dedup "},
     {"--group", OPT_GROUP, true, " dedup "},
     {"--threshold", OPT_THRESHOLD, true, " dedup "},
@@ -151,6 +153,9 @@ static int apply(cli *c, option_id id, char *value)
         break;
     case OPT_REEMBED:
         c->reembed = true;
+        break;
+    case OPT_RESYNC_FROM:
+        c->resync_from = value;
         break;
     default:
         apply_dedup(c, id, value);

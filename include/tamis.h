@@ -62,6 +62,10 @@ TAMIS_API void tamis_set_threads(tamis *t, int n_threads);
 /* A flag that a signal handler may raise: long calls then end with TAMIS_INCOMPLETE. */
 TAMIS_API void tamis_set_stop(tamis *t, const volatile sig_atomic_t *stop);
 
+/* The next syncs read again all that is not older than this time (as 2026-01-31T00:00:00Z),
+ * instead of what is new and the look-back: for rows that came later than that. */
+TAMIS_API tamis_status tamis_set_resync(tamis *t, const char *from, tamis_error *error);
+
 typedef enum tamis_level { TAMIS_WARNING, TAMIS_INFO, TAMIS_DEBUG } tamis_level;
 
 /* Where the job talks to; called from the calling thread.  Lines hold ids, counts and

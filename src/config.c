@@ -64,6 +64,8 @@ static const key keys[] = {
      "per request"},
     {"source", "max_wait", KEY_DURATION, AT(source.max_wait), "60s", NULL, 0, DAY,
      "longest single wait that the server can ask for; longer: exit 3"},
+    {"source", "wait_budget", KEY_DURATION, AT(source.wait_budget), "1h", NULL, 0, 365 * DAY,
+     "most time spent waiting in a run; more: exit 3; 0: no limit"},
     {"source", "timeout", KEY_DURATION, AT(source.timeout), "30s", NULL, 0.1, 3600,
      "to connect, and without a byte"},
     {"source", "ca_file", KEY_TEXT, AT(source.ca_file), "", NULL, 0, 0,

@@ -10,7 +10,8 @@ typedef struct config {
     struct {
         const char *type, *instance, *base_url, *token_url, *auth, *client_id;
         const char *client_secret_env, *client_secret_file, *scope, *since, *ca_file;
-        double page_size, page_delay, lookback, settle, max_attempts, max_wait, timeout;
+        double page_size, page_delay, lookback, settle, max_attempts, max_wait, wait_budget,
+            timeout;
     } source;
     struct {
         double min_rating;

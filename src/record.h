@@ -72,8 +72,9 @@ typedef struct verdict {
     double score;      /* the cosine to that row; 1.0 for a kept one */
 } verdict;
 
-/* A span of time that is being read, or was, from one source.  Rows with
- * timestamp > lo belong to it; hi says until when its rows had settled. */
+/* A span of time that is being read, or was, from one source.  Rows with timestamp > lo
+ * belong to it.  A bounded one ends with the millisecond of hi; else all that is newer belongs
+ * to it, and hi says until when its rows had settled. */
 typedef enum { SLICE_OPEN, SLICE_DONE } slice_state;
 
 typedef struct slice {
@@ -89,6 +90,7 @@ typedef struct slice {
     int64_t total_first; /* what the server said at the first page of this pass; -1: nothing */
     int64_t total_last;  /* ... at the last page read */
     bool shrank;         /* a total fell during this pass */
+    bool bounded;        /* read by ranges: the server takes upper bounds */
     uint64_t seen;       /* distinct records seen in this pass */
 } slice;
 

@@ -134,6 +134,7 @@ status source_settings_read(source_settings *s, const config *c, const logger *l
     s->o.ca_file = c->source.ca_file;
     s->o.page_delay = c->source.page_delay;
     s->o.max_wait = c->source.max_wait;
+    s->o.wait_budget = c->source.wait_budget;
     s->o.timeout = c->source.timeout;
     s->o.max_attempts = (int)c->source.max_attempts;
     s->o.log = log;

@@ -42,6 +42,7 @@ static void write_seconds(const summary *s, buf *out)
 {
     buf_z(out, ", \"seconds\": {");
     if (s->synced) buf_fmt(out, "\"sync\": %.3f, ", s->seconds.sync);
+    if (s->http.requests) buf_fmt(out, "\"waited\": %.3f, ", s->http.seconds_waited);
     if (s->curated)
         buf_fmt(out, "\"embed\": %.3f, \"dedup\": %.3f, ", s->seconds.embed, s->seconds.dedup);
     if (any_file(s)) buf_fmt(out, "\"export\": %.3f, ", s->seconds.export);

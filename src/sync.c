@@ -4,7 +4,13 @@
  * so a killed run goes on where the last page ended and nothing is counted twice.  A row
  * that had not settled when the slice began (younger than source.settle) is counted but
  * left to the next sync; one from the future (a clock is wrong somewhere) is kept, but never
- * moves the cursor. */
+ * moves the cursor.
+ *
+ * Whether the server takes ranges is asked when it is first of use: a slice with more rows than
+ * servers commonly give of one question, or one that twice ends short of the same count.  The
+ * question has an answer that is known, the rows of the page just read, so that a server that
+ * misunderstands it is not believed.  The answer is kept in the store.  A server that later
+ * gives rows outside of a range, or refuses one, is asked for none any more. */
 #include "sync.h"
 
 #include <stdio.h>
@@ -51,12 +57,20 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
 
 /* --- the API -------------------------------------------------------------------------------- */
 
+typedef enum { RANGES_UNKNOWN, RANGES_NO, RANGES_YES } ranges;
+
 typedef struct reading {
     source *source;
     const sync_options *o;
     slice slice;
-    bool fresh; /* the slice was planned by this run, up to now */
+    bool planned; /* this run has planned the slice up to now */
+    bool fresh;   /* ... and the slice is that one, not asked for yet */
     unsigned passes_left;
+    ranges ranges;                 /* whether the server takes them */
+    instant first, last;           /* oldest and newest row of the page; first > last: none */
+    instant some_first, some_last; /* the same of the last page that had rows */
+    uint64_t short_of;             /* rows that the last pass had when it lacked some */
+    uint64_t cap; /* rows that the server seems to give at most; 0: nothing is known */
     source_page page;
     keeping keeping;
 } reading;
@@ -73,8 +87,32 @@ static str seen_key(const reading *r, str id, str raw, unsigned char digest[SHA2
     return (str){(const char *)digest, SEEN_DIGEST};
 }
 
+static void note_instant(reading *r, instant at)
+{
+    if (instant_cmp(at, r->first) < 0) r->first = at;
+    if (instant_cmp(at, r->last) > 0) r->last = at;
+}
+
+static source_query question(const slice *s)
+{
+    source_query q = {.after = s->lo, .page = s->page, .page_size = s->page_size};
+    q.is_range = s->bounded;
+    if (s->bounded) q.before = slice_before(s);
+    return q;
+}
+
+/* Whether the page has a row that a range does not hold.  The store keeps it all the same. */
+static bool is_outside(const reading *r, const source_query *q)
+{
+    if (!q->is_range || instant_cmp(r->first, r->last) > 0) return false;
+    instant lowest = instant_add(q->after, -0.001); /* the question is cut to milliseconds */
+    return instant_cmp(r->last, q->before) >= 0 || instant_cmp(r->first, lowest) < 0;
+}
+
 static status keep_page(reading *r, slice_page *brought, err *e)
 {
+    r->first = INSTANT_MAX;
+    r->last = INSTANT_MIN;
     for (size_t n = 0; n < r->page.n_records; n++) {
         char where[64];
         unsigned char digest[SHA256_SIZE];
@@ -84,6 +122,7 @@ static status keep_page(reading *r, slice_page *brought, err *e)
         snprintf(where, sizeof where, "record %zu of page %u", n + 1, r->slice.page);
         status st = keep(&r->keeping, raw, where, &id, &at, e);
         if (st) return st;
+        if (id.n) note_instant(r, at);
         if (id.n && instant_cmp(at, r->slice.hi) <= 0 && instant_cmp(at, brought->newest) > 0)
             brought->newest = at;
         str key = seen_key(r, id, raw, digest);
@@ -91,29 +130,11 @@ static status keep_page(reading *r, slice_page *brought, err *e)
         if (st) return st;
         brought->n_new += is_new;
     }
+    if (instant_cmp(r->first, r->last) <= 0) {
+        r->some_first = r->first;
+        r->some_last = r->last;
+    }
     return ST_OK;
-}
-
-/* Keeps the page and the slice's progress, in one transaction. */
-static status commit_page(reading *r, slice_next *next, const char **why, err *e)
-{
-    store *s = r->keeping.store;
-    slice_page brought = {
-        .n_records = r->page.n_records, .total = r->page.total, .newest = INSTANT_MIN};
-    status st = store_begin(s, e);
-    if (st) goto done;
-    st = keep_page(r, &brought, e);
-    if (st) goto done;
-    *next = slice_feed(&r->slice, &brought, r->passes_left, why);
-    if (*next != SLICE_MORE) st = store_forget_seen(s, r->slice.id, e);
-    if (st) goto done;
-    st = store_save_slice(s, str_from(r->o->source_name), &r->slice, e);
-    if (st) goto done;
-    st = store_commit(s, e);
-done:
-    store_rollback(s); /* no-op after a commit */
-    arena_reset(&r->keeping.scratch);
-    return st;
 }
 
 /* The settled end of a slice that begins now, by the local clock. */
@@ -133,58 +154,241 @@ static void heed_server_clock(reading *r)
 static void leave_unsettled(reading *r)
 {
     r->keeping.leave_from = r->slice.hi;
-    r->keeping.leave_to = instant_add(r->slice.hi, r->o->settle);
+    r->keeping.leave_to = instant_add(r->slice.hi, r->slice.bounded ? 0 : r->o->settle);
+}
+
+/* --- ranges --------------------------------------------------------------------------------- */
+
+static void ranges_key(const reading *r, char out[ERR_CAP])
+{
+    snprintf(out, ERR_CAP, "ranges %s", r->o->source_name);
+}
+
+static status recall_ranges(reading *r, err *e)
+{
+    char key[ERR_CAP];
+    buf known = {0};
+    bool found;
+    ranges_key(r, key);
+    status st = store_get(r->keeping.store, key, &known, &found, e);
+    if (st == ST_OK && found)
+        r->ranges = str_eq(buf_view(&known), STR("yes")) ? RANGES_YES : RANGES_NO;
+    buf_release(&known);
+    return st;
+}
+
+static status remember_ranges(reading *r, ranges known, err *e)
+{
+    char key[ERR_CAP];
+    ranges_key(r, key);
+    r->ranges = known;
+    return store_set(r->keeping.store, key, known == RANGES_YES ? STR("yes") : STR("no"), e);
+}
+
+/* Begins a slice anew that has been changed. */
+static status save_anew(reading *r, slice *s, err *e)
+{
+    status st = store_forget_seen(r->keeping.store, s->id, e);
+    return st ? st : store_save_slice(r->keeping.store, str_from(r->o->source_name), s, e);
+}
+
+/* The server took ranges and does not any more, or never really did. */
+static status leave_ranges(reading *r, err *e)
+{
+    log_say(r->o->log, LOG_INFO, "the server does not keep to ranges: asking without");
+    r->slice.bounded = false;
+    slice_restart(&r->slice, r->slice.page_size);
+    status st = remember_ranges(r, RANGES_NO, e);
+    return st ? st : save_anew(r, &r->slice, e);
+}
+
+typedef struct counting {
+    const source_query *q;
+    arena scratch;
+    uint64_t inside, outside;
+} counting;
+
+static void count_record(counting *c, str raw)
+{
+    err why = {0};
+    interaction i;
+    arena_reset(&c->scratch);
+    if (record_parse(raw, &c->scratch, &i, &why)) return;
+    bool is_in = instant_cmp(i.at, c->q->after) >= 0 && instant_cmp(i.at, c->q->before) < 0;
+    c->inside += is_in;
+    c->outside += !is_in;
+}
+
+/* Asks for the range of the rows of a page that was read, which must be there. */
+static status probe(reading *r, err *e)
+{
+    const slice of_page = {.lo = r->some_first,
+                           .hi = r->some_last,
+                           .bounded = true,
+                           .page = 1,
+                           .page_size = r->slice.page_size};
+    source_query q = question(&of_page);
+    counting c = {.q = &q};
+    q.after.ns = q.after.ns / 1000000 * 1000000;
+    status st = source_get(r->source, &q, &r->page, e);
+    if (st) return st;
+    for (size_t n = 0; n < r->page.n_records; n++) count_record(&c, r->page.records[n]);
+    arena_release(&c.scratch);
+    bool good = !r->page.refused && c.inside && !c.outside;
+    log_say(r->o->log, LOG_INFO, "the server takes %s of time", good ? "ranges" : "no ranges");
+    st = store_begin(r->keeping.store, e);
+    if (st == ST_OK) st = remember_ranges(r, good ? RANGES_YES : RANGES_NO, e);
+    if (st == ST_OK) st = store_commit(r->keeping.store, e);
+    store_rollback(r->keeping.store);
+    return st;
+}
+
+/* Whether a pass that lacks rows looks like a server's cap: twice the same number of rows. */
+static bool looks_capped(reading *r, uint64_t seen)
+{
+    bool again = seen && seen == r->short_of;
+    r->short_of = seen;
+    if (again && !r->cap) r->cap = seen;
+    return r->cap && seen >= r->cap;
+}
+
+/* Cuts the slice in two where that is of use and the server takes ranges.  The lower part is
+ * read first. */
+static status cut(reading *r, bool *is_cut, err *e)
+{
+    slice upper;
+    store *s = r->keeping.store;
+    status st = ST_OK;
+    *is_cut = false;
+    if (r->ranges == RANGES_NO || instant_cmp(r->some_first, r->some_last) > 0) return ST_OK;
+    if (r->ranges == RANGES_UNKNOWN) st = probe(r, e);
+    if (st || r->ranges == RANGES_NO || !slice_split(&r->slice, &upper)) return st;
+    *is_cut = true;
+    st = store_begin(s, e);
+    if (st == ST_OK) st = save_anew(r, &r->slice, e);
+    if (st == ST_OK) st = store_save_slice(s, str_from(r->o->source_name), &upper, e);
+    if (st == ST_OK) st = store_commit(s, e);
+    store_rollback(s);
+    return st;
+}
+
+/* --- a slice -------------------------------------------------------------------------------- */
+
+/* What a page does to the progress of its slice. */
+typedef struct progress {
+    slice_next next;
+    const char *why;
+    uint64_t seen; /* rows of the pass */
+} progress;
+
+/* Keeps the page and the slice's progress, in one transaction. */
+static status commit_page(reading *r, const source_query *q, progress *p, err *e)
+{
+    store *s = r->keeping.store;
+    slice_page brought = {
+        .n_records = r->page.n_records, .total = r->page.total, .newest = INSTANT_MIN};
+    *p = (progress){.next = SLICE_MORE, .why = ""};
+    status st = store_begin(s, e);
+    if (st == ST_OK) st = keep_page(r, &brought, e);
+    if (st) goto done;
+    if (r->page.refused || is_outside(r, q)) {
+        st = leave_ranges(r, e);
+    } else {
+        p->seen = r->slice.seen + brought.n_new;
+        p->next = slice_feed(&r->slice, &brought, r->passes_left, &p->why);
+        if (p->next != SLICE_MORE) st = store_forget_seen(s, r->slice.id, e);
+        if (st == ST_OK) st = store_save_slice(s, str_from(r->o->source_name), &r->slice, e);
+    }
+    if (st == ST_OK) st = store_commit(s, e);
+done:
+    store_rollback(s); /* no-op after a commit */
+    arena_reset(&r->keeping.scratch);
+    return st;
+}
+
+/* One page: asked for, kept, and the slice cut if it holds too much. */
+static status read_page(reading *r, progress *p, err *e)
+{
+    source_query q = question(&r->slice);
+    bool is_cut;
+    status st = source_get(r->source, &q, &r->page, e);
+    if (st) return st;
+    if (r->fresh && !r->page.refused) heed_server_clock(r);
+    r->fresh = false;
+    leave_unsettled(r);
+    st = commit_page(r, &q, p, e);
+    if (st) return st;
+    int64_t most = r->cap ? (int64_t)r->cap : RESULT_CAP;
+    bool too_many = q.page == 1 && p->next == SLICE_MORE && r->slice.total_last > most;
+    bool capped = p->why == slice_lacks_rows && looks_capped(r, p->seen);
+    if (!too_many && !capped) return ST_OK;
+    st = cut(r, &is_cut, e);
+    if (!is_cut) return st;
+    p->next = SLICE_MORE;
+    r->passes_left = SLICE_PASSES - 1;
+    return st;
 }
 
 static status read_slice(reading *r, err *e)
 {
-    slice_next next = SLICE_MORE;
-    const char *why = "";
-    bool first = r->fresh;
+    progress p = {.next = SLICE_MORE};
     r->passes_left = SLICE_PASSES - 1;
-    while (next == SLICE_MORE || next == SLICE_AGAIN) {
-        source_query q = {r->slice.lo, r->slice.page, r->slice.page_size};
-        status st = source_get(r->source, &q, &r->page, e);
-        if (st) return st;
-        if (first) heed_server_clock(r);
-        first = false;
-        leave_unsettled(r);
-        st = commit_page(r, &next, &why, e);
+    r->short_of = 0;
+    r->some_first = INSTANT_MAX;
+    r->some_last = INSTANT_MIN;
+    while (p.next == SLICE_MORE || p.next == SLICE_AGAIN) {
+        status st = read_page(r, &p, e);
         if (st) return st;
         log_progress(r->o->log, "fetching", r->slice.seen,
                      r->slice.total_last > 0 ? (uint64_t)r->slice.total_last : 0);
-        if (next == SLICE_AGAIN) {
+        if (p.next == SLICE_AGAIN) {
             r->passes_left--;
-            log_say(r->o->log, LOG_INFO, "reading the slice again: %s", why);
+            log_say(r->o->log, LOG_INFO, "reading the slice again: %s", p.why);
         }
     }
-    if (next == SLICE_FINISHED) return ST_OK;
+    if (p.next == SLICE_FINISHED) return ST_OK;
     return err_set(e, ST_INCOMPLETE,
                    "the server's pages do not agree with its count: %s; what "
                    "arrived is kept, run again to go on",
-                   why);
+                   p.why);
 }
 
-/* Takes up the oldest unfinished slice, or plans the one up to now. */
-static status next_slice(reading *r, err *e)
+/* Plans the slice up to now. */
+static status plan(reading *r, err *e)
+{
+    const sync_options *o = r->o;
+    instant newest = INSTANT_MIN, lowest = INSTANT_MIN, lo = o->since;
+    bool found;
+    status st =
+        store_cursor(r->keeping.store, str_from(o->source_name), &newest, &lowest, &found, e);
+    if (st) return st;
+    /* A start moved back beyond what was ever read: from there again. */
+    if (found && instant_cmp(lo, lowest) < 0) newest = INSTANT_MIN;
+    if (o->resync) {
+        newest = INSTANT_MIN;
+        lo = *o->resync;
+    }
+    r->slice = slice_plan(newest, lo, o->lookback, settled(r, clock_now()), o->page_size);
+    r->planned = r->fresh = true;
+    return ST_OK;
+}
+
+/* Takes up the oldest unfinished slice, or plans the one up to now; *none: this run has read
+ * that already. */
+static status next_slice(reading *r, bool *none, err *e)
 {
     bool found;
     store *s = r->keeping.store;
     str name = str_from(r->o->source_name);
-    instant newest = INSTANT_MIN, lowest = INSTANT_MIN, lo = r->o->since;
     status st = store_open_slice(s, name, &r->slice, &found, e);
-    if (st) return st;
-    r->fresh = !found;
+    *none = st == ST_OK && !found && r->planned;
+    if (st || *none) return st;
     if (found && r->slice.page_size == r->o->page_size) return ST_OK;
-    if (found) {
+    if (found)
         slice_restart(&r->slice, r->o->page_size);
-    } else {
-        st = store_cursor(s, name, &newest, &lowest, &found, e);
-        if (st) return st;
-        /* A start moved back beyond what was ever read: from there again. */
-        if (found && instant_cmp(lo, lowest) < 0) newest = INSTANT_MIN;
-        r->slice = slice_plan(newest, lo, r->o->lookback, settled(r, clock_now()), r->o->page_size);
-    }
+    else
+        st = plan(r, e);
+    if (st) return st;
     st = store_begin(s, e);
     if (st == ST_OK && r->slice.id) st = store_forget_seen(s, r->slice.id, e);
     if (st == ST_OK) st = store_save_slice(s, name, &r->slice, e);
@@ -201,11 +405,12 @@ status sync_run(store *s, source *src, const sync_options *o, sync_counts *count
                              .log = o->log,
                              .counts = counts,
                              .comfort = "; it is kept as received (tamis status)"}};
-    status st;
-    do {
-        st = next_slice(&r, e);
-        if (st == ST_OK) st = read_slice(&r, e);
-    } while (st == ST_OK && !r.fresh);
+    bool none = false;
+    status st = recall_ranges(&r, e);
+    while (st == ST_OK && !none) {
+        st = next_slice(&r, &none, e);
+        if (st == ST_OK && !none) st = read_slice(&r, e);
+    }
     log_progress_end(o->log, "fetching", counts->received);
     source_page_release(&r.page);
     arena_release(&r.keeping.scratch);

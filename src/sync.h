@@ -12,12 +12,13 @@ typedef struct sync_counts {
 typedef struct sync_options {
     const char *source_name; /* what the slices are filed under: the API's address */
     instant since;           /* INSTANT_MIN: everything */
+    const instant *resync;   /* read again all that is not older than this; NULL: what is new */
     double lookback, settle; /* seconds */
     uint32_t page_size;
     const logger *log;
 } sync_options;
 
-/* Reads the unfinished slice if there is one, then the one up to now.  Each page and the
+/* Reads the unfinished slices if there are any, then the one up to now.  Each page and the
  * slice's progress are one transaction.  ST_INCOMPLETE: what arrived is kept. */
 status sync_run(store *st, source *src, const sync_options *o, sync_counts *counts,
                 err *e) MUST_USE;

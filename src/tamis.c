@@ -23,6 +23,8 @@ struct tamis {
     config config;
     int n_threads;
     const stop_flag *stop;
+    bool resync;
+    instant resync_from;
     tamis_listener listener;
     logger log;
 };
@@ -110,6 +112,20 @@ void tamis_set_stop(tamis *t, const volatile sig_atomic_t *stop)
     t->stop = stop;
 }
 
+tamis_status tamis_set_resync(tamis *t, const char *from, tamis_error *error)
+{
+    err e = {0};
+    instant at;
+    if (!instant_parse(str_from(from), &at))
+        return finish(err_set(&e, ST_USAGE,
+                              "%s is not a time; it must be one such as 2026-01-31T00:00:00Z",
+                              from),
+                      &e, error);
+    t->resync_from = instant_add(at, -1e-9); /* the bound of a slice is exclusive */
+    t->resync = true;
+    return TAMIS_OK;
+}
+
 void tamis_set_listener(tamis *t, const tamis_listener *l)
 {
     t->listener = *l;
@@ -151,6 +167,7 @@ static status part_sync(running *r, err *e)
                       .lookback = c->source.lookback,
                       .settle = c->source.settle,
                       .page_size = (uint32_t)c->source.page_size,
+                      .resync = r->t->resync ? &r->t->resync_from : NULL,
                       .log = &r->t->log};
     status st = source_settings_read(&so, c, &r->t->log, r->t->stop, e);
     if (st == ST_OK) st = source_open(&so.o, &src, e);

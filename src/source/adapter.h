@@ -17,6 +17,7 @@ struct source {
     const adapter *adapter;
     buf url;           /* of the request that is going on */
     source_page *page; /* that it fills */
+    bool asks_range;   /* and whether it asks for a range */
 };
 
 extern const adapter interactions_v2;

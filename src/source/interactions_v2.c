@@ -8,17 +8,31 @@
 #include "source/complaint.h"
 #include "source/page.h"
 
+/* The question as a filter; empty: everything. */
+static void write_filter(const source_query *q, char *out, size_t cap)
+{
+    char after[INSTANT_TEXT] = "0001-01-01T00:00:00.000Z", before[INSTANT_TEXT];
+    bool from_start = instant_cmp(q->after, INSTANT_MIN) <= 0;
+    if (!from_start) instant_format(q->after, after); /* cut downwards to milliseconds */
+    instant_format(q->before, before);
+    if (q->is_range)
+        snprintf(out, cap, "timestamp ge '%s' and timestamp lt '%s'", after, before);
+    else if (!from_start)
+        snprintf(out, cap, "timestamp gt '%s'", after);
+    else
+        *out = 0;
+}
+
 static status build_url(source *s, const source_query *q, err *e)
 {
-    char at[INSTANT_TEXT], filter[INSTANT_TEXT + 32];
+    char filter[2 * INSTANT_TEXT + 48];
     buf_clear(&s->url);
     buf_fmt(&s->url,
             "%s/api/v2/interactions?pageSize=%u&page=%u&sort=timestamp%%20desc"
             "&returnCount=true",
             s->talk.o.base_url, q->page_size, q->page);
-    if (instant_cmp(q->after, INSTANT_MIN) > 0) {
-        instant_format(q->after, at); /* cut downwards to milliseconds */
-        snprintf(filter, sizeof filter, "timestamp gt '%s'", at);
+    write_filter(q, filter, sizeof filter);
+    if (*filter) {
         buf_z(&s->url, "&filter=");
         http_encode(&s->url, str_from(filter));
     }
@@ -26,11 +40,26 @@ static status build_url(source *s, const source_query *q, err *e)
 }
 
 /* An answer other than 200: what it means, and whether to try again. */
+/* Whether an answer may mean that this filter is not understood. */
+static bool refuses_filter(long code)
+{
+    return code == 400 || code == 422 || code == 501;
+}
+
+static void take_refusal(source_page *out)
+{
+    buf_clear(&out->body);
+    out->n_records = 0;
+    out->total = -1;
+    out->refused = true;
+}
+
 static status explain(void *ctx, http_reply *r, const char *const *secrets, err *e)
 {
     const source *s = ctx;
     str where = http_where(s->url.p);
     char words[COMPLAINT_CAP];
+    if (s->asks_range && refuses_filter(r->status)) take_refusal(s->page);
     complaint_words(buf_view(&r->body), secrets, words);
     r->again = retry_status(r->status);
     if (r->status == 429)
@@ -69,6 +98,7 @@ static status take_page(void *ctx, http_reply *reply, err *e)
     source *s = ctx;
     source_page *out = s->page;
     err why = {0};
+    out->refused = false;
     buf body = out->body;
     out->body = reply->body;
     reply->body = body;
@@ -91,7 +121,10 @@ status source_get(source *s, const source_query *q, source_page *out, err *e)
                       .explain = explain,
                       .ctx = s};
     s->page = out;
-    return talk_get(&s->talk, &r, e);
+    s->asks_range = q->is_range;
+    out->refused = false;
+    st = talk_get(&s->talk, &r, e);
+    return out->refused ? ST_OK : st;
 }
 
 /* --- trials ---------------------------------------------------------------------------------- */
@@ -126,7 +159,7 @@ static status try(source *s, source_trial what, source_finding *out, err *e)
 {
     enum { PAGE = 50 };
     source_page p = {0};
-    source_query q = {INSTANT_MIN, 1, PAGE};
+    source_query q = {.after = INSTANT_MIN, .page = 1, .page_size = PAGE};
     char at[INSTANT_TEXT];
     if (what == TRIAL_FILTER)
         q.after = instant_add(out->has_newest ? out->newest : clock_now(), -86400);

@@ -3,7 +3,9 @@
  * Full jitter: a wait drawn evenly from [0, min(cap, base * 2^n)] after n + 1 failures, so that
  * clients that were turned away together do not come back together (AWS Architecture Blog,
  * "Exponential Backoff And Jitter").  A wait that a server asks for is taken as it is, but not
- * above max_wait: a run that would sleep for hours ends instead and can be started again. */
+ * above max_wait: a run that would sleep for hours ends instead and can be started again.  So it
+ * does when all its waits together would go above the budget: a server that throttles every
+ * request by a little is no better than one that throttles one by much. */
 #include "source/retry.h"
 
 #include <ctype.h>
@@ -101,6 +103,16 @@ bool retry_after_parse(str field, instant now, double *seconds)
     return true;
 }
 
+/* A wait that is to be: ST_OK unless it is longer than what is left of the budget. */
+static status within_budget(const retry_policy *p, double wait, const char *last, err *e)
+{
+    if (p->budget <= 0 || p->spent + wait <= p->budget) return ST_OK;
+    return err_set(e, ST_INCOMPLETE,
+                   "%.700s; this run has waited %.0f s, and %.0f s more would be above "
+                   "source.wait_budget (%g s); what arrived is kept, run again later to go on",
+                   last, p->spent, wait, p->budget);
+}
+
 status retry_next(const retry_policy *p, int tries, str retry_after, instant now, double *wait,
                   err *e)
 {
@@ -113,7 +125,7 @@ status retry_next(const retry_policy *p, int tries, str retry_after, instant now
             "again to go on",
             last, tries, tries == 1 ? "try" : "tries");
     if (retry_after_parse(retry_after, now, wait)) {
-        if (*wait <= p->max_wait) return ST_OK;
+        if (*wait <= p->max_wait) return within_budget(p, *wait, last, e);
         char asked[32] = "for years";
         if (*wait < 1e8) snprintf(asked, sizeof asked, "%.0f s", *wait);
         return err_set(e, ST_INCOMPLETE,
@@ -124,5 +136,5 @@ status retry_next(const retry_policy *p, int tries, str retry_after, instant now
     double most = ldexp(BACKOFF_BASE, tries < 20 ? tries - 1 : 20);
     if (most > BACKOFF_CAP) most = BACKOFF_CAP;
     *wait = p->random(p->ctx) * most;
-    return ST_OK;
+    return within_budget(p, *wait, last, e);
 }

@@ -22,7 +22,11 @@
  *
  * Servers are not trusted to end: an empty page may be a hole (it takes some pages in a row
  * without anything new to end a pass), a short page says nothing, and who gives far more rows
- * than it counted is endless. */
+ * than it counted is endless.
+ *
+ * Some give only the first so many rows of any question.  Where the server takes ranges, a slice
+ * with more rows than that is cut in the middle of its time, and its parts again; where it takes
+ * none, such a slice cannot add up. */
 #include "source/slices.h"
 
 enum {
@@ -31,6 +35,8 @@ enum {
     ENDLESS_FACTOR = 4, /* rows for each one counted at first ... */
     ENDLESS_SLACK = 10000
 };
+
+const char slice_lacks_rows[] = "it gave fewer records than it counts";
 
 slice slice_plan(instant cursor, instant since, double lookback, instant hi, uint32_t page_size)
 {
@@ -109,7 +115,7 @@ static slice_next end_of_pass(slice *s, unsigned passes_left, const char **why)
     else if (s->total_last < 0)
         reason = "it repeats pages and gives no count";
     else if (s->seen < (uint64_t)s->total_last)
-        reason = "it gave fewer records than it counts";
+        reason = slice_lacks_rows;
     return again(s, passes_left, reason, why);
 }
 
@@ -153,4 +159,46 @@ slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const
     s->page = 1;
     s->idle_pages = 0;
     return SLICE_MORE;
+}
+
+/* --- parts ---------------------------------------------------------------------------------- */
+
+static const instant MILLENNIUM = {946684800, 0}; /* 2000-01-01: few rows are older */
+static const double CENTURY = 36525 * 86400.0;
+
+static instant whole_ms(instant t)
+{
+    return (instant){t.s, t.ns / 1000000 * 1000000};
+}
+
+instant slice_before(const slice *s)
+{
+    return instant_add(whole_ms(s->hi), 0.001);
+}
+
+/* From where to halve a slice that has no beginning. */
+static instant start_of(const slice *s)
+{
+    if (instant_cmp(s->lo, INSTANT_MIN) > 0) return s->lo;
+    return instant_cmp(s->hi, MILLENNIUM) > 0 ? MILLENNIUM : instant_add(s->hi, -CENTURY);
+}
+
+bool slice_split(slice *s, slice *upper)
+{
+    instant lo = start_of(s);
+    int64_t ms = (s->hi.s - lo.s) * 1000 + (s->hi.ns - lo.ns) / 1000000;
+    instant middle = {lo.s + ms / 2000, lo.ns + (int32_t)(ms / 2 % 1000) * 1000000};
+    if (middle.ns >= 1000000000) middle = (instant){middle.s + 1, middle.ns - 1000000000};
+    middle = whole_ms(middle);
+    if (ms < 4 || instant_cmp(middle, s->lo) <= 0 || instant_cmp(middle, s->hi) >= 0) return false;
+    *upper = *s;
+    upper->id = 0;
+    upper->lo = middle;
+    upper->newest = INSTANT_MIN;
+    upper->pass = 0;
+    slice_restart(upper, s->page_size);
+    s->hi = middle;
+    s->bounded = true;
+    slice_restart(s, s->page_size);
+    return true;
 }

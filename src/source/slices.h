@@ -8,7 +8,10 @@
 
 #include "record.h"
 
-enum { SLICE_PASSES = 3 }; /* readings of a slice in one run before giving up */
+enum {
+    SLICE_PASSES = 3,  /* readings of a slice in one run before giving up */
+    RESULT_CAP = 10000 /* rows that a server may well give of one question at most */
+};
 
 /* The slice that a sync reads after the ones that are done.
  * cursor: newest row scanned by finished slices (INSTANT_MIN: none finished);
@@ -36,6 +39,16 @@ typedef enum {
 /* Advances the slice by a page.  passes_left: how many readings this run may still
  * begin.  *why (static text) says what differed when the answer is AGAIN or GIVE_UP. */
 slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const char **why);
+
+/* What slice_feed says where rows lack though none can have been deleted. */
+extern const char slice_lacks_rows[];
+
+/* Cuts a slice in the middle of its time: *s becomes the bounded lower part, *upper (its id is
+ * 0) the rest, bounded if *s was; both begin anew.  False: it is too short to be cut. */
+bool slice_split(slice *s, slice *upper);
+
+/* The end of a bounded slice as a question has it: exclusive, whole milliseconds. */
+instant slice_before(const slice *s);
 
 /* Begins the slice anew (a new pass, page 1, nothing seen). */
 void slice_restart(slice *s, uint32_t page_size);

@@ -26,6 +26,7 @@ typedef struct source_options {
     const char *ca_file;       /* may be empty */
     double page_delay;         /* seconds between pages */
     double max_wait;           /* longest single wait that a server can ask for, s */
+    double wait_budget;        /* all waits of a run together, s; 0: no limit */
     double timeout;            /* connect, and stall, s */
     int max_attempts;          /* per request, at least 1 */
     const logger *log;
@@ -35,8 +36,10 @@ typedef struct source_options {
 typedef struct source source;
 
 typedef struct source_query {
-    instant after; /* exclusive; INSTANT_MIN: everything */
-    uint32_t page; /* from 1 */
+    instant after;  /* exclusive; INSTANT_MIN: everything.  Inclusive in a range */
+    bool is_range;  /* ask for after <= timestamp < before, not for all that is newer */
+    instant before; /* of a range: exclusive, whole milliseconds */
+    uint32_t page;  /* from 1 */
     uint32_t page_size;
 } source_query;
 
@@ -49,6 +52,7 @@ typedef struct source_page {
     int64_t total; /* the server's count; -1: it said none, or nonsense */
     bool has_server_date;
     instant server_date; /* HTTP Date */
+    bool refused;        /* a range was asked for, and the server takes none: no records */
 } source_page;
 void source_page_release(source_page *p);
 

@@ -8,7 +8,11 @@
 
 status talk_init(talk *t, const source_options *o, err *e)
 {
-    *t = (talk){.o = *o, .retry = {o->max_attempts, o->max_wait, retry_random, NULL}};
+    *t = (talk){.o = *o,
+                .retry = {.max_attempts = o->max_attempts,
+                          .max_wait = o->max_wait,
+                          .random = retry_random,
+                          .budget = o->wait_budget}};
     http_options h = {o->ca_file, o->timeout, o->stop, o->log};
     auth_init(&t->auth, &t->o, NULL);
     if (o->max_attempts < 1) return err_set(e, ST_USAGE, "source.max_attempts must be at least 1");
@@ -72,6 +76,7 @@ static status back_off(talk *t, int tries, err *e)
             t->o.max_attempts);
     st = wait_for(t, seconds, e);
     t->stats.seconds_waited += clock_monotonic() - began;
+    t->retry.spent = t->stats.seconds_waited;
     if (st == ST_OK) t->stats.retries++;
     return st;
 }

@@ -23,7 +23,8 @@ const char schema_sql[] =
     "  hi_ns INTEGER NOT NULL, state TEXT NOT NULL, newest_s INTEGER NOT NULL,"
     "  newest_ns INTEGER NOT NULL, pass INTEGER NOT NULL, page INTEGER NOT NULL,"
     "  page_size INTEGER NOT NULL, idle_pages INTEGER NOT NULL, total_first INTEGER NOT NULL,"
-    "  total_last INTEGER NOT NULL, shrank INTEGER NOT NULL, seen INTEGER NOT NULL);"
+    "  total_last INTEGER NOT NULL, shrank INTEGER NOT NULL, bounded INTEGER NOT NULL DEFAULT 0,"
+    "  seen INTEGER NOT NULL);"
     "CREATE TABLE slice_seen (slice INTEGER NOT NULL, key BLOB NOT NULL,"
     "  PRIMARY KEY (slice, key)) WITHOUT ROWID;"
     /* hash: SHA-256 of the text; v: float32, little-endian */
@@ -37,9 +38,14 @@ const char schema_sql[] =
     "  started_s INTEGER NOT NULL, started_ns INTEGER NOT NULL,"
     "  ended_s INTEGER, ended_ns INTEGER, result TEXT);";
 
+/* [n - 1] makes a store of version n one of version n + 1. */
+const char *const schema_steps[SCHEMA_VERSION - 1] = {
+    "ALTER TABLE slice ADD COLUMN bounded INTEGER NOT NULL DEFAULT 0;",
+};
+
 #define SLICE_COLUMNS                                                                              \
     "id, lo_s, lo_ns, hi_s, hi_ns, state, newest_s, newest_ns, pass, page, page_size,"             \
-    " idle_pages, total_first, total_last, shrank, seen, source"
+    " idle_pages, total_first, total_last, shrank, bounded, seen, source"
 #define VERDICT_COLUMNS "interaction, turn, rule, kept, kept_turn, score, row"
 
 const char *const query_sql[N_QUERIES] = {
@@ -64,10 +70,11 @@ const char *const query_sql[N_QUERIES] = {
     [Q_CURSOR_LOWEST] = "SELECT lo_s, lo_ns FROM slice WHERE source = ?"
                         " AND state = 'done' ORDER BY lo_s, lo_ns LIMIT 1",
     [Q_ADD_SLICE] = "INSERT INTO slice (" SLICE_COLUMNS ")"
-                    " VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    " VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [Q_CHANGE_SLICE] = "UPDATE slice SET lo_s = ?, lo_ns = ?, hi_s = ?, hi_ns = ?, state = ?,"
                        " newest_s = ?, newest_ns = ?, pass = ?, page = ?, page_size = ?,"
-                       " idle_pages = ?, total_first = ?, total_last = ?, shrank = ?, seen = ?"
+                       " idle_pages = ?, total_first = ?, total_last = ?, shrank = ?,"
+                       " bounded = ?, seen = ?"
                        " WHERE source = ? AND id = ?",
     [Q_MARK_SEEN] = "INSERT INTO slice_seen VALUES (?, ?) ON CONFLICT DO NOTHING",
     [Q_FORGET_SEEN] = "DELETE FROM slice_seen WHERE slice = ?",

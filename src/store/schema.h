@@ -4,11 +4,14 @@
 
 enum {
     SCHEMA_APPLICATION_ID = 0x54414d49, /* "TAMI" */
-    SCHEMA_VERSION = 1
+    SCHEMA_VERSION = 2
 };
 
 /* Makes all tables in an empty database. */
 extern const char schema_sql[];
+
+/* What older stores lack: the statements that take version n to n + 1, at [n - 1]. */
+extern const char *const schema_steps[SCHEMA_VERSION - 1];
 
 /* Statements that give at most one row. */
 typedef enum {

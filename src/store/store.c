@@ -44,18 +44,36 @@ static value hash_blob(const unsigned char digest[SHA256_SIZE])
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static status check_version(const store *s, err *e)
+/* Takes an older store to this version's tables, all the way or not at all. */
+static status migrate(const store *s, long version, err *e)
+{
+    char sql[64];
+    status st = db_run(s->db, "BEGIN IMMEDIATE", e);
+    for (; st == ST_OK && version < SCHEMA_VERSION; version++)
+        st = db_run(s->db, schema_steps[version - 1], e);
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
+    if (st == ST_OK) st = db_run(s->db, sql, e);
+    if (st) db_rollback(s->db);
+    return st;
+}
+
+static status check_version(const store *s, long *version, err *e)
 {
     buf b = {0};
     status st = db_ask_text(s->db, "PRAGMA user_version", &b, e);
-    long version = st == ST_OK ? strtol(b.p, NULL, 10) : 0;
+    *version = st == ST_OK ? strtol(b.p, NULL, 10) : 0;
     buf_release(&b);
-    if (st == ST_OK && version > SCHEMA_VERSION)
+    if (st == ST_OK && *version > SCHEMA_VERSION)
         st = err_set(e, ST_FAILED,
                      "the store %s was made by a newer version of tamis (schema %ld, this one "
                      "knows %d): use that version or another store.url",
-                     s->place.name, version, SCHEMA_VERSION);
-    if (st == ST_OK && version < 1) st = db_damaged(s->db, "it has no schema version", e);
+                     s->place.name, *version, SCHEMA_VERSION);
+    if (st == ST_OK && *version < 1) st = db_damaged(s->db, "it has no schema version", e);
+    if (st == ST_OK && *version < SCHEMA_VERSION && !s->writes)
+        st = err_set(e, ST_FAILED,
+                     "the store %s was made by an older version of tamis: run `tamis sync` or "
+                     "`tamis curate` once, which brings it up to date",
+                     s->place.name);
     return st;
 }
 
@@ -155,12 +173,14 @@ status store_open(const char *url, store_mode mode, store **out, err *e)
     store *s = calloc(1, sizeof *s);
     *out = NULL;
     if (!s) return err_nomem(e, "opening the store");
+    long version = SCHEMA_VERSION;
     s->writes = mode == STORE_WRITE;
     status st = place_find(&s->place, url, e);
     if (st == ST_OK) st = packer_new(&s->packer, e);
     if (st == ST_OK) st = s->writes ? open_writing(s, e) : open_reading(s, e);
-    if (st == ST_OK) st = check_version(s, e);
+    if (st == ST_OK) st = check_version(s, &version, e);
     if (st == ST_OK) st = configure(s, e);
+    if (st == ST_OK && version < SCHEMA_VERSION) st = migrate(s, version, e);
     if (st == ST_OK && s->writes) st = db_do(s->db, Q_INTERRUPTED_RUNS, NO_VALUES, e);
     if (st)
         store_close(s);
@@ -392,7 +412,8 @@ static slice column_slice(rows *r)
                    .total_first = row_int(r, 12),
                    .total_last = row_int(r, 13),
                    .shrank = row_int(r, 14) != 0,
-                   .seen = (uint64_t)row_int(r, 15)};
+                   .bounded = row_int(r, 15) != 0,
+                   .seen = (uint64_t)row_int(r, 16)};
 }
 
 status store_open_slice(store *s, str source, slice *out, bool *found, err *e)
@@ -438,6 +459,7 @@ status store_save_slice(store *s, str source, slice *sl, err *e)
                              integer(sl->total_first),
                              integer(sl->total_last),
                              integer(sl->shrank),
+                             integer(sl->bounded),
                              integer((int64_t)sl->seen),
                              blob(source),
                              integer(sl->id)};
@@ -635,7 +657,7 @@ status store_each_slice(store *s, store_slice_fn fn, void *ctx, err *e)
     status st = db_list(s->db, list_slices, NO_VALUES, &r, e);
     while (db_next(s->db, r, &st, e)) {
         slice sl = column_slice(r);
-        st = fn(ctx, row_str(r, 16), &sl, e);
+        st = fn(ctx, row_str(r, 17), &sl, e);
     }
     db_end(r);
     return st;

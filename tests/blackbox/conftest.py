@@ -34,6 +34,7 @@ SECRET = "sim secret&1=2+3%/é"  # each of these is spoiled by a careless form e
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long; left out with TAMIS_SLOW=0")
+    config.addinivalue_line("markers", "matrix(row): of the fault matrix, docs/RELIABILITY.md")
 
 
 def pytest_collection_modifyitems(items):

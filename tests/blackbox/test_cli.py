@@ -130,7 +130,7 @@ DEFAULTS = {
     "source.scope": "interactions:read analytics:read", "source.since": "",
     "source.page_size": "200", "source.page_delay": "0.5s", "source.lookback": "7d",
     "source.settle": "60s", "source.max_attempts": "5", "source.max_wait": "60s",
-    "source.timeout": "30s", "source.ca_file": "", "filter.min_rating": "4",
+    "source.wait_budget": "1h", "source.timeout": "30s", "source.ca_file": "", "filter.min_rating": "4",
     "filter.rating_map": "", "filter.bots": "", "redact.rules": "", "embed.model": "",
     "embed.precision": "exact", "dedup.threshold": "0.85", "dedup.domain": "all",
     "dedup.keep": "newest", "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",

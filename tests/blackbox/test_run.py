@@ -59,7 +59,8 @@ def test_demo_corpus(make_place, demo, really_expected):
                                         "sha256": oracle.sha256(outcome.csv)}
     assert summary["export"]["removed"]["rows"] == len(outcome.ledger)
     assert summary["export"]["removed"]["sha256"] == oracle.sha256(place.read("removed.jsonl"))
-    assert set(summary["seconds"]) == {"sync", "embed", "dedup", "export", "total"}
+    assert set(summary["seconds"]) == {"sync", "waited", "embed", "dedup", "export",
+                                       "total"}
     assert 0 < summary["peak_rss_mib"] < 2000
 
 
@@ -452,7 +453,7 @@ def test_parts_by_themselves(place, few, expected):
     summary = place.json("sync")
     assert set(summary) >= {"status", "interactions", "seconds", "peak_rss_mib"}
     assert not {"turns", "export"} & set(summary) and "out.csv" not in place.names()
-    assert set(summary["seconds"]) == {"sync", "total"}
+    assert set(summary["seconds"]) == {"sync", "waited", "total"}
     requests = len(place.tenant.log)
     summary = place.json("curate")
     assert summary["turns"]["kept"] == len(expected(few).kept)

@@ -123,7 +123,7 @@ static void test_waits(void **state)
 {
     (void)state;
     double dice = 1, wait;
-    retry_policy p = {100, 60, always, &dice};
+    retry_policy p = {.max_attempts = 100, .max_wait = 60, .random = always, .ctx = &dice};
     const instant now = {784111777, 0};
     static const double most[] = {0.5, 1, 2, 4, 8, 16, 30, 30, 30};
     for (int tries = 1; tries <= 9; tries++) {
@@ -148,7 +148,7 @@ static void test_ends(void **state)
 {
     (void)state;
     double dice = 0.5, wait;
-    retry_policy p = {3, 60, always, &dice};
+    retry_policy p = {.max_attempts = 3, .max_wait = 60, .random = always, .ctx = &dice};
     const instant now = {784111777, 0};
     err e = {ST_INCOMPLETE, "HTTP 503 from there"};
     assert_int_equal(retry_next(&p, 2, STR(""), now, &wait, &e), ST_OK);
@@ -173,6 +173,29 @@ static void test_ends(void **state)
     e = (err){ST_INCOMPLETE, "down"};
     assert_int_equal(retry_next(&p, 1, STR("0"), now, &wait, &e), ST_INCOMPLETE);
     assert_non_null(strstr(e.msg, "1 try"));
+}
+
+/* All waits of a run together have a limit too, whoever asks for them. */
+static void test_budget(void **state)
+{
+    (void)state;
+    double dice = 1, wait;
+    retry_policy p = {.max_attempts = 100, .max_wait = 60, .random = always, .ctx = &dice};
+    const instant now = {784111777, 0};
+    err e = {ST_INCOMPLETE, "HTTP 429 from there"};
+    p.spent = 1e6;
+    assert_int_equal(retry_next(&p, 1, STR("60"), now, &wait, &e), ST_OK); /* 0: no limit */
+    p.budget = 100;
+    p.spent = 40;
+    assert_int_equal(retry_next(&p, 1, STR("60"), now, &wait, &e), ST_OK);
+    assert_int_equal(retry_next(&p, 7, STR(""), now, &wait, &e), ST_OK);
+    p.spent = 40.5;
+    assert_int_equal(retry_next(&p, 1, STR("60"), now, &wait, &e), ST_INCOMPLETE);
+    assert_non_null(strstr(e.msg, "HTTP 429 from there"));
+    assert_non_null(strstr(e.msg, "source.wait_budget (100 s)"));
+    p.spent = 80;
+    e = (err){ST_INCOMPLETE, "HTTP 429 from there"};
+    assert_int_equal(retry_next(&p, 7, STR(""), now, &wait, &e), ST_INCOMPLETE);
 }
 
 static void test_randomness(void **state)
@@ -239,8 +262,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statuses),    cmocka_unit_test(test_dates),
         cmocka_unit_test(test_retry_after), cmocka_unit_test(test_waits),
-        cmocka_unit_test(test_ends),        cmocka_unit_test(test_randomness),
-        cmocka_unit_test(test_token_lives), cmocka_unit_test(test_complaints),
+        cmocka_unit_test(test_ends),        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_randomness),  cmocka_unit_test(test_token_lives),
+        cmocka_unit_test(test_complaints),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
 }

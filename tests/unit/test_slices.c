@@ -403,12 +403,44 @@ static void test_newest(void **state)
     assert_int_equal(s.pass, 2);
 }
 
+/* The parts of a slice hold all of it, however often it is cut; each question, too. */
+static void test_split(void **state)
+{
+    (void)state;
+    static const instant los[] = {
+        {INT64_MIN, 0}, {0, 0}, {1767225600, 123456789}, {-62135596800, 0}};
+    for (size_t i = 0; i < sizeof los / sizeof *los; i++) {
+        for (unsigned path = 0; path < 64; path++) {
+            slice s = slice_plan(INSTANT_MIN, los[i], 0, (instant){1770000000, 987654321}, 10),
+                  upper;
+            int cuts = 0;
+            s.id = 7;
+            for (slice whole = s; slice_split(&s, &upper); whole = s, cuts++) {
+                assert_true(s.bounded && upper.bounded == whole.bounded && s.id == 7 && !upper.id);
+                assert_int_equal(instant_cmp(s.lo, whole.lo), 0);
+                assert_int_equal(instant_cmp(s.hi, upper.lo), 0);
+                assert_int_equal(instant_cmp(upper.hi, whole.hi), 0);
+                assert_true(instant_cmp(s.lo, s.hi) < 0 && instant_cmp(upper.lo, upper.hi) < 0);
+                assert_true(instant_cmp(slice_before(&s), upper.lo) > 0);
+                assert_int_equal(upper.pass, 1);
+                if (path >> cuts % 6 & 1) {
+                    s = upper;
+                    s.id = 7;
+                }
+                assert_true(cuts < 60);
+            }
+            assert_true(cuts > 25);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_newest),
+        cmocka_unit_test(test_split),
         cmocka_unit_test(test_endless),
         cmocka_unit_test(test_a_huge_count_ends),
         cmocka_unit_test(test_the_model_can_find_losses),

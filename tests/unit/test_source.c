@@ -133,7 +133,7 @@ static void open_it(run *r)
 
 static status get(run *r, uint32_t page)
 {
-    source_query q = {INSTANT_MIN, page, 10};
+    source_query q = {.after = INSTANT_MIN, .page = page, .page_size = 10};
     memset(&r->e, 0, sizeof r->e);
     status st = source_get(r->source, &q, &r->page, &r->e);
     assert_int_equal(st, st ? r->e.code : ST_OK);
@@ -185,7 +185,7 @@ static void test_pages(void **state)
     assert_int_equal(get(&r, 3), ST_OK);
     assert_non_null(memmem(r.page.records[4].p, r.page.records[4].n, "int_00", 6));
     /* `after` is exclusive, and cut downwards to the millisecond. */
-    source_query q = {{1767225622, 999999}, 1, 10};
+    source_query q = {.after = {1767225622, 999999}, .page = 1, .page_size = 10};
     assert_int_equal(source_get(r.source, &q, &r.page, &r.e), ST_OK);
     assert_int_equal(r.page.total, 2);
     js *seen = report();

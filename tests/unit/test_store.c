@@ -326,6 +326,7 @@ static void expect_slice(const slice *a, const slice *b)
     assert_int_equal(a->total_first, b->total_first);
     assert_int_equal(a->total_last, b->total_last);
     assert_int_equal(a->shrank, b->shrank);
+    assert_int_equal(a->bounded, b->bounded);
     assert_int_equal(a->seen, b->seen);
 }
 
@@ -362,6 +363,7 @@ static const slices three = {
              .total_first = INT64_MAX,
              .total_last = 7,
              .shrank = true,
+             .bounded = true,
              .seen = INT64_MAX},
             {.lo = {-5, 1}, .hi = {200, 0}, .newest = {200, 0}, .pass = 1}}};
 
