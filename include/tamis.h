@@ -144,21 +144,28 @@ typedef struct tamis_text {
 } tamis_text;
 
 /* Opens a directory with config.json, vocab.txt and model.safetensors (as tamis_model_path
- * gives it).  n_threads as tamis_set_threads. */
+ * gives it).  n_threads as tamis_set_threads.  A model may be shared by any number of threads, but
+ * for its opening, its listener and its freeing. */
 TAMIS_API tamis_status tamis_model_open(const char *directory, int n_threads, tamis_model **out,
                                         tamis_error *error);
 TAMIS_API void tamis_model_free(tamis_model *m);
+
+/* Where tamis_embed tells how far it is ("embedding", in texts of that call), from the thread that
+ * called it; `say` is not used.  To be set before the model is shared. */
+TAMIS_API void tamis_model_set_listener(tamis_model *m, const tamis_listener *l);
 
 TAMIS_API size_t tamis_model_dimension(const tamis_model *m);  /* floats in a vector: 384 */
 TAMIS_API size_t tamis_model_max_tokens(const tamis_model *m); /* [CLS], [SEP] included: 256 */
 
 /* Writes the ids of a text, [CLS] and [SEP] included, into ids (room for max_tokens of them)
- * and returns how many.  Any number of threads. */
+ * and returns how many.  Never fails. */
 TAMIS_API size_t tamis_tokenize(const tamis_model *m, tamis_text text, int32_t *ids);
 
 /* out: [n, dimension] unit vectors, row-major, in the order of the texts.  The same text
- * gives the same bits in any company, on any number of threads and instruction set.  One
- * caller at a time.  stop: may be NULL. */
+ * gives the same bits in any company, on any number of threads and instruction set.  Of calls
+ * from several threads at once, one is spread over the threads that the model was opened with and
+ * the others do their work themselves; none waits for another.  stop: may be NULL.  After a failure
+ * `out` is undefined.  The first call packs the weights (43 MB for the published model). */
 TAMIS_API tamis_status tamis_embed(tamis_model *m, const tamis_text *texts, size_t n, float *out,
                                    const volatile sig_atomic_t *stop, tamis_error *error);
 

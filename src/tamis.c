@@ -6,6 +6,7 @@
 #include "tamis.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -403,8 +404,10 @@ tamis_status tamis_model_fetch(tamis *t, char **out, tamis_error *error)
 struct tamis_model {
     model *model;
     pool *pool;
-    embedder *embedder;
     isa isa;
+    tamis_listener listener;
+    pthread_mutex_t lock; /* of what follows */
+    embedder *embedder;   /* made when the first text is embedded */
 };
 
 tamis_status tamis_model_open(const char *directory, int n_threads, tamis_model **out,
@@ -414,6 +417,7 @@ tamis_status tamis_model_open(const char *directory, int n_threads, tamis_model 
     tamis_model *m = calloc(1, sizeof *m);
     *out = NULL;
     if (!m) return finish(err_nomem(&e, "opening the model"), &e, error);
+    pthread_mutex_init(&m->lock, NULL);
     status st = isa_choose(&m->isa, &e);
     if (st == ST_OK) st = model_open(directory, &m->model, &e);
     if (st == ST_OK) st = pool_new(n_threads, &m->pool, &e);
@@ -430,7 +434,13 @@ void tamis_model_free(tamis_model *m)
     embedder_free(m->embedder);
     pool_free(m->pool);
     model_free(m->model);
+    pthread_mutex_destroy(&m->lock);
     free(m);
+}
+
+void tamis_model_set_listener(tamis_model *m, const tamis_listener *l)
+{
+    m->listener = *l;
 }
 
 size_t tamis_model_dimension(const tamis_model *m)
@@ -449,16 +459,27 @@ size_t tamis_tokenize(const tamis_model *m, tamis_text text, int32_t *ids)
                          model_max_tokens(m->model));
 }
 
+static status get_embedder(tamis_model *m, embedder **out, err *e)
+{
+    status st = ST_OK;
+    pthread_mutex_lock(&m->lock);
+    if (!m->embedder) st = embedder_new(m->model, m->isa, m->pool, &m->embedder, e);
+    *out = m->embedder;
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}
+
 tamis_status tamis_embed(tamis_model *m, const tamis_text *texts, size_t n, float *out,
                          const volatile sig_atomic_t *stop, tamis_error *error)
 {
     err e = {0};
-    embed_options o = {.stop = stop};
+    logger log = {.progress = m->listener.progress, .ctx = m->listener.ctx};
+    embed_options o = {.stop = stop, .log = &log};
+    embedder *em = NULL;
     str *views = malloc((n + 1) * sizeof *views);
-    status st = views ? ST_OK : err_nomem(&e, "embedding");
+    status st = views ? get_embedder(m, &em, &e) : err_nomem(&e, "embedding");
     for (size_t i = 0; views && i < n; i++) views[i] = (str){texts[i].bytes, texts[i].length};
-    if (st == ST_OK && !m->embedder) st = embedder_new(m->model, m->isa, m->pool, &m->embedder, &e);
-    if (st == ST_OK) st = embed_texts(m->embedder, views, n, out, &o, &e);
+    if (st == ST_OK) st = embed_texts(em, views, n, out, &o, &e);
     free(views);
     return finish(st, &e, error);
 }

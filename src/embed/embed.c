@@ -4,9 +4,13 @@
  * length (longest first, so that threads end together) and cut into tiles of about the same
  * work; the tiles of a batch are shared out over the pool.  After each batch its texts are
  * reported, so that a caller can keep what is done.  None of this can be seen in a
- * vector: encoder.c sees to that. */
+ * vector: encoder.c sees to that.
+ *
+ * Several threads may call at once.  The pool serves one of them; the others do their tiles
+ * themselves, so nobody waits.  Scratch is lent to a call and used again by later ones. */
 #include "embed/embed.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/intern.h"
@@ -18,14 +22,19 @@ struct embedder {
     const model *m;
     pool *pool;
     encoder *encoder;
-    encoder_scratch *scratch[POOL_MAX]; /* one for each worker */
+    pthread_mutex_t on_pool; /* held by the call that the pool serves */
+    pthread_mutex_t lock;    /* of what follows */
+    encoder_scratch *spare[POOL_MAX];
+    int n_spare;
 };
 
 void embedder_free(embedder *em)
 {
     if (!em) return;
-    for (int i = 0; i < POOL_MAX; i++) encoder_scratch_free(em->scratch[i]);
+    for (int i = 0; i < em->n_spare; i++) encoder_scratch_free(em->spare[i]);
     encoder_free(em->encoder);
+    pthread_mutex_destroy(&em->on_pool);
+    pthread_mutex_destroy(&em->lock);
     free(em);
 }
 
@@ -36,23 +45,82 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     if (!em) return err_nomem(e, "loading the model");
     em->m = m;
     em->pool = p;
+    pthread_mutex_init(&em->on_pool, NULL);
+    pthread_mutex_init(&em->lock, NULL);
     status st = encoder_new(m, i, &em->encoder, e);
-    for (int w = 0; st == ST_OK && w < pool_size(p); w++) {
-        em->scratch[w] = encoder_scratch_new(em->encoder);
-        if (!em->scratch[w]) st = err_nomem(e, "loading the model");
-    }
-    if (st) {
+    if (st)
         embedder_free(em);
-        return st;
+    else
+        *out = em;
+    return st;
+}
+
+/* --- who does it ---------------------------------------------------------------------------- */
+
+/* The workers of one call: those of the pool, or the caller alone. */
+typedef struct crew {
+    embedder *em;
+    bool on_pool;
+    int n;                              /* workers */
+    encoder_scratch *scratch[POOL_MAX]; /* [n] */
+} crew;
+
+static encoder_scratch *borrow(embedder *em)
+{
+    pthread_mutex_lock(&em->lock);
+    encoder_scratch *s = em->n_spare ? em->spare[--em->n_spare] : NULL;
+    pthread_mutex_unlock(&em->lock);
+    return s ? s : encoder_scratch_new(em->encoder);
+}
+
+static void give_back(embedder *em, encoder_scratch *s)
+{
+    pthread_mutex_lock(&em->lock);
+    bool kept = em->n_spare < POOL_MAX;
+    if (kept) em->spare[em->n_spare++] = s;
+    pthread_mutex_unlock(&em->lock);
+    if (!kept) encoder_scratch_free(s);
+}
+
+static void crew_release(crew *c)
+{
+    while (c->n) give_back(c->em, c->scratch[--c->n]);
+    if (c->on_pool) pthread_mutex_unlock(&c->em->on_pool);
+    c->on_pool = false;
+}
+
+/* n_tiles: what there is to do; one needs no pool. */
+static status crew_init(crew *c, embedder *em, size_t n_tiles, err *e)
+{
+    c->em = em;
+    c->n = 0;
+    c->on_pool = pool_size(em->pool) > 1 && n_tiles > 1 && pthread_mutex_trylock(&em->on_pool) == 0;
+    int wanted = c->on_pool ? pool_size(em->pool) : 1;
+    while (c->n < wanted) {
+        encoder_scratch *s = borrow(em);
+        if (!s) {
+            crew_release(c);
+            return err_nomem(e, "embedding");
+        }
+        c->scratch[c->n++] = s;
     }
-    *out = em;
     return ST_OK;
+}
+
+static void crew_run(const crew *c, size_t n, void (*work)(void *ctx, size_t item, int worker),
+                     void *ctx)
+{
+    if (c->on_pool)
+        pool_run(c->em->pool, n, work, ctx);
+    else
+        for (size_t i = 0; i < n; i++) work(ctx, i, 0);
 }
 
 /* --- what there is to do -------------------------------------------------------------------- */
 
 typedef struct job {
     const embedder *em;
+    crew crew;
     float *out;
     size_t n_texts;
     buf ids;               /* of all sequences, one behind the other */
@@ -190,7 +258,7 @@ static void run_tile(void *ctx, size_t item, int worker)
     job *j = ctx;
     size_t tile = j->tiles_from + item, from = j->tiles[tile], to = j->tiles[tile + 1];
     bool finite =
-        encoder_run(j->em->encoder, j->em->scratch[worker], j->sequences + from, to - from);
+        encoder_run(j->em->encoder, j->crew.scratch[worker], j->sequences + from, to - from);
     j->failed[tile] = !finite;
     for (size_t k = from; k < to; k++) copy_to_equals(j, k);
 }
@@ -210,11 +278,11 @@ static status report(const job *j, size_t from, size_t to, const embed_options *
 
 static status run_batches(job *j, const embed_options *o, err *e)
 {
-    const size_t batch = (size_t)pool_size(j->em->pool) * TILES_PER_THREAD;
+    const size_t batch = (size_t)j->crew.n * TILES_PER_THREAD;
     for (; j->tiles_from < j->n_tiles; j->tiles_from += batch) {
         size_t left = j->n_tiles - j->tiles_from, n = left < batch ? left : batch;
         if (o->stop && *o->stop) return err_set(e, ST_INCOMPLETE, "interrupted while embedding");
-        pool_run(j->em->pool, n, run_tile, j);
+        crew_run(&j->crew, n, run_tile, j);
         for (size_t i = 0; i < n; i++)
             if (j->failed[j->tiles_from + i])
                 return err_set(e, ST_FAILED,
@@ -237,7 +305,11 @@ status embed_texts(embedder *em, const str *texts, size_t n_texts, float *out,
     status st = tokenize(&j, texts, e);
     if (st == ST_OK) st = group_texts(&j, e);
     if (st == ST_OK) st = cut_tiles(&j, e);
-    if (st == ST_OK) st = run_batches(&j, o, e);
+    if (st == ST_OK) st = crew_init(&j.crew, em, j.n_tiles, e);
+    if (st == ST_OK) {
+        st = run_batches(&j, o, e);
+        crew_release(&j.crew);
+    }
     job_release(&j);
     return st;
 }

@@ -32,8 +32,9 @@ status model_fingerprint(const model *m, char out[SHA256_HEX], err *e) MUST_USE;
 
 typedef struct embedder embedder;
 
-/* Packs the weights for the instruction set.  The model and the pool outlive it.  One
- * caller at a time; the work is spread over the pool. */
+/* Packs the weights for the instruction set.  The model and the pool outlive it.  Any number of
+ * threads may embed with it at once: the work of one is spread over the pool, which nobody else
+ * may use meanwhile, the others work alone. */
 status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e) MUST_USE;
 void embedder_free(embedder *em);
 
