@@ -1,6 +1,6 @@
 /* nearest.c - how near is each text to the first one?
  *
- *     cc nearest.c $(pkg-config --static --cflags --libs tamis) -o nearest
+ *     cc nearest.c $(pkg-config --cflags --libs tamis) -o nearest
  *     ./nearest "$(tamis model path)" 'I lost my card' 'my card is gone' 'Good morning!' */
 #include <stdio.h>
 #include <stdlib.h>
