@@ -11,7 +11,8 @@ enum { EXIT_USAGE = TAMIS_USAGE };
 
 /* The command line, taken apart. */
 typedef struct cli {
-    tamis *t; /* configured */
+    tamis *t;                  /* configured */
+    const char *configuration; /* what is wrong with it, for doctor; NULL: nothing */
     const char *command;
     char **args; /* [n_args] what is neither option nor command */
     int n_args;
@@ -47,6 +48,7 @@ int cli_flush(void);
 
 int cmd_job(cli *c);  /* run, sync, curate, export, import */
 int cmd_view(cli *c); /* status, explain */
+int cmd_doctor(cli *c);
 int cmd_init(cli *c);
 int cmd_model(cli *c);
 int cmd_tokenize(cli *c);

@@ -1,4 +1,4 @@
-/* cmd_view.c - status and explain: what the store holds; init: a first configuration. */
+/* cmd_view.c - status and explain: what the store holds; doctor: what a run needs; init: a first configuration. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,6 +16,17 @@ int cmd_view(cli *c)
                           ? tamis_explain(c->t, c->args[0], format, &out, &e)
                           : tamis_report_status(c->t, format, &out, &e);
     return st ? cli_error(&e) : cli_print(out, stdout);
+}
+
+int cmd_doctor(cli *c)
+{
+    tamis_error e = {0};
+    char *out = NULL;
+    tamis_status st =
+        tamis_doctor(c->t, c->configuration, c->json ? TAMIS_JSON : TAMIS_TEXT, &out, &e);
+    if (!out) return cli_error(&e);
+    int printed = cli_print(out, stdout);
+    return st ? (int)st : printed;
 }
 
 static int write_new(const char *path, const char *text)

@@ -50,6 +50,15 @@ static const command commands[] = {
      "  tamis explain int_8f3a2b1c\n"
      "  tamis explain int_8f3a2b1c --json\n",
      1, 1},
+    {"doctor", cmd_doctor, "doctor", "check what a run needs; each failure says what to do",
+     "Configuration, secret, name, TLS, token, scopes, a page, filter, clock, retention, model,\n"
+     "store, disk, exports: a line each.  A check that fails keeps no other from running but "
+     "those\n"
+     "that need it.  Exit status 0 if none failed, else 2 (configuration), 4 (not authorised) or "
+     "1.\n",
+     "  tamis doctor\n"
+     "  tamis doctor --json | jq -r '.checks[] | select(.status == \"failed\") | .fix'\n",
+     0, 0},
     {"init", cmd_init, "init", "write a commented tamis.ini",
      "With --config FILE: write that one.  A file that is there stays.\n", "  tamis init\n", 0, 0},
     {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",

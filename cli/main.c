@@ -75,21 +75,37 @@ int cli_print(char *text, FILE *to)
 }
 
 /* The configuration: ./tamis.ini or --config, then every --set. */
+static tamis_status read_configuration(const cli *c, tamis_error *e)
+{
+    const char *path = c->config;
+    tamis_status st = TAMIS_OK;
+    if (!path && access("tamis.ini", F_OK) == 0) path = "tamis.ini";
+    bool asks_api = strcmp(c->command, "run") == 0 || strcmp(c->command, "sync") == 0 ||
+                    strcmp(c->command, "doctor") == 0;
+    if (!path && asks_api && !c->n_settings) {
+        snprintf(e->message, sizeof e->message,
+                 "no configuration: ./tamis.ini is not there; `tamis init` writes one, --config "
+                 "FILE names another");
+        return e->status = TAMIS_USAGE;
+    }
+    if (path) st = tamis_load(c->t, path, e);
+    for (int i = 0; !st && i < c->n_settings; i++) st = tamis_set(c->t, c->settings[i], e);
+    tamis_error why = {0};
+    if (!st && c->resync_from) st = tamis_set_resync(c->t, c->resync_from, &why);
+    if (why.status) {
+        snprintf(e->message, sizeof e->message, "--resync-from: %.900s", why.message);
+        e->status = st;
+    }
+    return st;
+}
+
 static int configure(cli *c)
 {
-    tamis_error e = {0};
-    const char *path = c->config;
+    static tamis_error e;
     if (strcmp(c->command, "init") == 0) return 0; /* the file is written, not read */
-    if (!path && access("tamis.ini", F_OK) == 0) path = "tamis.ini";
-    bool asks_api = strcmp(c->command, "run") == 0 || strcmp(c->command, "sync") == 0;
-    if (!path && asks_api && !c->n_settings)
-        return cli_fail(EXIT_USAGE, "no configuration: ./tamis.ini is not there; `tamis init` "
-                                    "writes one, --config FILE names another");
-    if (path && tamis_load(c->t, path, &e)) return cli_error(&e);
-    for (int i = 0; i < c->n_settings; i++)
-        if (tamis_set(c->t, c->settings[i], &e)) return cli_error(&e);
-    if (c->resync_from && tamis_set_resync(c->t, c->resync_from, &e))
-        return cli_fail(EXIT_USAGE, "--resync-from: %s", e.message);
+    tamis_status st = read_configuration(c, &e);
+    if (st && strcmp(c->command, "doctor")) return cli_error(&e);
+    if (st) c->configuration = e.message;
     tamis_set_threads(c->t, c->threads);
     tamis_set_stop(c->t, &cli_stop);
     progress_listen(c, c->t);

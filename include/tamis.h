@@ -126,6 +126,13 @@ typedef struct tamis_dedup_options {
 TAMIS_API tamis_status tamis_dedup(tamis *t, const tamis_dedup_options *o, tamis_format format,
                                    char **out, tamis_error *error);
 
+/* Checks what a run needs, one line (or JSON object) each, with what to do where it fails:
+ * configuration, credentials, API, model, store, disk, exports.  `configuration`: what loading
+ * it said if that failed, else NULL.  *out is set whatever the status, which is TAMIS_OK, or that
+ * of the most telling failure: TAMIS_USAGE, TAMIS_DENIED, TAMIS_FAILED. */
+TAMIS_API tamis_status tamis_doctor(tamis *t, const char *configuration, tamis_format format,
+                                    char **out, tamis_error *error);
+
 /* A commented tamis.ini with every key. */
 TAMIS_API tamis_status tamis_template(char **out, tamis_error *error);
 

@@ -73,8 +73,7 @@ status model_files_path(const char *configured, buf *out, err *e)
     return buf_ok(out) ? ST_OK : err_nomem(e, "looking for the model");
 }
 
-/* ST_OK: both pinned files are in dir and right. */
-static status check_sums(const char *dir, err *e)
+status model_files_check(const char *dir, err *e)
 {
     for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++) {
         char sum[SHA256_HEX];
@@ -115,7 +114,7 @@ static status fetch_into(const char *work, const char *dir, err *e)
     buf_fmt(&old, "%s/old", work);
     const char *from = buf_cstr(&fetched), *aside = buf_cstr(&old);
     status st = from && aside ? run(fetch_script, work, e) : err_nomem(e, "fetching the model");
-    if (st == ST_OK) st = check_sums(from, e);
+    if (st == ST_OK) st = model_files_check(from, e);
     if (st == ST_OK && rename(dir, aside) && errno != ENOENT)
         st = err_sys(e, errno, "cannot move the old %s away", dir);
     if (st == ST_OK && rename(from, dir)) st = err_sys(e, errno, "cannot make %s", dir);
@@ -128,7 +127,7 @@ status model_files_fetch(const char *dir, const logger *log, err *e)
 {
     buf work = {0};
     err ignored = {0};
-    if (check_sums(dir, &ignored) == ST_OK) {
+    if (model_files_check(dir, &ignored) == ST_OK) {
         log_say(log, LOG_INFO, "the model is there already, and right");
         return ST_OK;
     }

@@ -45,7 +45,7 @@ static status read_secret_file(const char *key, const char *path, buf *out, err 
     return bad;
 }
 
-status source_settings_secret(source_settings *s, const config *c, err *e)
+status source_settings_secrets(source_settings *s, const config *c, err *e)
 {
     const char *file = c->source.client_secret_file, *name = c->source.client_secret_env;
     const char *value = *name ? getenv(name) : NULL;
@@ -94,7 +94,7 @@ static status base_url(const config *c, buf *out, err *e)
     return ST_OK;
 }
 
-status source_settings_addresses(source_settings *s, const config *c, err *e)
+static status addresses(source_settings *s, const config *c, err *e)
 {
     buf_clear(&s->base_url);
     buf_clear(&s->token_url);
@@ -111,8 +111,7 @@ status source_settings_addresses(source_settings *s, const config *c, err *e)
 
 /* --- all of it ------------------------------------------------------------------------------ */
 
-status source_settings_read(source_settings *s, const config *c, const logger *log,
-                            const stop_flag *stop, err *e)
+status source_settings_plain(source_settings *s, const config *c, err *e)
 {
     if (strcmp(c->source.type, "interactions-v2"))
         return err_set(e, ST_USAGE,
@@ -122,11 +121,6 @@ status source_settings_read(source_settings *s, const config *c, const logger *l
     if (strcmp(c->source.auth, "client-credentials"))
         return err_set(e, ST_USAGE, "source.auth = %s: this version knows client-credentials only",
                        c->source.auth);
-    status st = source_settings_addresses(s, c, e);
-    if (st == ST_OK && !*c->source.client_id)
-        st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
-    if (st == ST_OK) st = source_settings_secret(s, c, e);
-    if (st) return st;
     s->o.type = c->source.type;
     s->o.auth = AUTH_CLIENT_CREDENTIALS;
     s->o.client_id = c->source.client_id;
@@ -137,9 +131,20 @@ status source_settings_read(source_settings *s, const config *c, const logger *l
     s->o.wait_budget = c->source.wait_budget;
     s->o.timeout = c->source.timeout;
     s->o.max_attempts = (int)c->source.max_attempts;
+    status st = addresses(s, c, e);
+    if (st == ST_OK && !*c->source.client_id)
+        st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
+    return st;
+}
+
+status source_settings_read(source_settings *s, const config *c, const logger *log,
+                            const stop_flag *stop, err *e)
+{
+    status st = source_settings_plain(s, c, e);
+    if (st == ST_OK) st = source_settings_secrets(s, c, e);
     s->o.log = log;
     s->o.stop = stop;
-    return ST_OK;
+    return st;
 }
 
 void source_settings_release(source_settings *s)

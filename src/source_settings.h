@@ -13,14 +13,14 @@ typedef struct source_settings {
     buf secret_from; /* "TAMIS_CLIENT_SECRET" or "file PATH", for people */
 } source_settings;
 
-/* The addresses alone.  ST_USAGE: they are not set, or cannot be. */
-status source_settings_addresses(source_settings *s, const config *c, err *e) MUST_USE;
+/* All but secrets.  ST_USAGE: something is not set, or cannot be. */
+status source_settings_plain(source_settings *s, const config *c, err *e) MUST_USE;
 
-/* The secret alone, from the environment or a file.  ST_USAGE: it is not there, or others can
- * read it. */
-status source_settings_secret(source_settings *s, const config *c, err *e) MUST_USE;
+/* The secrets, from the environment or files.  ST_USAGE: one is not there, or others can read
+ * it. */
+status source_settings_secrets(source_settings *s, const config *c, err *e) MUST_USE;
 
-/* All of it; log and stop are borrowed. */
+/* Both; log and stop are borrowed. */
 status source_settings_read(source_settings *s, const config *c, const logger *log,
                             const stop_flag *stop, err *e) MUST_USE;
 void source_settings_release(source_settings *s);

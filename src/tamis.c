@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "dedup_run.h"
+#include "doctor.h"
 #include "model_files.h"
 #include "pipeline.h"
 #include "source_settings.h"
@@ -371,6 +372,23 @@ tamis_status tamis_explain(tamis *t, const char *id, tamis_format format, char *
                            tamis_error *error)
 {
     return view(t, id, format, out, error);
+}
+
+tamis_status tamis_doctor(tamis *t, const char *configuration, tamis_format format, char **out,
+                          tamis_error *error)
+{
+    err e = {0};
+    buf b = {0};
+    diagnosis *d = calloc(1, sizeof *d);
+    doctor_job j = {&t->config, configuration, &t->log, t->stop};
+    *out = NULL;
+    if (!d) return finish(err_nomem(&e, "examining"), &e, error);
+    doctor_examine(&j, d);
+    diagnosis_write(d, format == TAMIS_JSON, &b);
+    status st = hand_out(&b, out, &e), found = diagnosis_status(d);
+    if (st == ST_OK && found) st = err_set(&e, found, "something is not as a run needs it");
+    free(d);
+    return finish(st, &e, error);
 }
 
 /* --- the model ------------------------------------------------------------------------------ */

@@ -631,6 +631,15 @@ status store_each_run(store *s, unsigned last_n, store_run_fn fn, void *ctx, err
     return st;
 }
 
+status store_check(store *s, err *e)
+{
+    buf found = {0};
+    status st = db_ask_text(s->db, "PRAGMA integrity_check(1)", &found, e);
+    if (st == ST_OK && strcmp(found.p, "ok")) st = db_damaged(s->db, found.p, e);
+    buf_release(&found);
+    return st;
+}
+
 /* --- what it holds ------------------------------------------------------------------------ */
 
 status store_count(store *s, store_counts *out, err *e)

@@ -114,6 +114,9 @@ typedef status (*store_run_fn)(void *ctx, const stored_run *r, err *e);
  * holds the store now, else "interrupted". */
 status store_each_run(store *s, unsigned last_n, store_run_fn fn, void *ctx, err *e) MUST_USE;
 
+/* Reads the whole file and looks whether it is sound.  ST_FAILED: what is not. */
+status store_check(store *s, err *e) MUST_USE;
+
 /* --- what it holds, for `status` ------------------------------------------------------- */
 typedef struct store_counts {
     uint64_t interactions, rejected, vectors, slices_done, slices_open;
