@@ -1,7 +1,12 @@
-/* gemm.h - matrix product in float32, the same bits on every instruction set. */
+/* gemm.h - matrix product in float32, the same bits on every instruction set.
+ *
+ * For speed: m of 14 or more (the largest tile of rows), x and y together well within the second
+ * cache, w and its panels on cache lines (64 bytes), k up to 384 or w in the order in which it is
+ * read.  None of it is asked for. */
 #ifndef TAMIS_BASE_GEMM_H
 #define TAMIS_BASE_GEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/isa.h"
@@ -16,8 +21,10 @@ typedef struct gemm_job {
     size_t ldx, m, k;
     const float *w;     /* [n / 16][k][16]: panels of 16 columns */
     const float *start; /* [n]; NULL: zeros */
+    bool onto;          /* the chains go on from what y holds, not from start */
     float *y;           /* [m, n], rows ldy apart; apart from x, w and start */
     size_t ldy, n;      /* n a multiple of 16 */
+    const float *next;  /* the panels that will be read after this, a hint; NULL: none */
 } gemm_job;
 
 typedef void (*gemm_fn)(const gemm_job *j);
@@ -30,5 +37,6 @@ gemm_fn gemm_for(isa i);
 void gemm_scalar(const gemm_job *j);
 void gemm_scalar_fma(const gemm_job *j);
 void gemm_avx2(const gemm_job *j);
+void gemm_avx512(const gemm_job *j);
 
 #endif

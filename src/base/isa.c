@@ -7,7 +7,7 @@
 
 static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni"};
 
-static isa best(void)
+isa isa_best(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -29,7 +29,7 @@ const char *isa_name(isa i)
 status isa_choose(isa *out, err *e)
 {
     const char *want = getenv("TAMIS_ISA");
-    isa have = best();
+    isa have = isa_best();
     *out = have;
     if (!want || !*want) return ST_OK;
     for (isa i = ISA_SCALAR; i <= ISA_AVX512VNNI; i++) {

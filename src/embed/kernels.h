@@ -27,8 +27,8 @@ typedef struct kernels {
     /* x = (t - mean t) / sqrt(var t + eps) gamma + beta, where t = x + more (NULL: x). */
     void (*normalize)(float *x, const float *more, const layer_norm *p);
 
-    /* x[j] = exp(x[j] - max x) for j < n, 0 up to the next multiple of 16; returns
-     * 1 / the sum.  n >= 1. */
+    /* x[j] = exp(x[j] - max x) for j < n, 0 up to the next multiple of 16, which must be there;
+     * returns 1 / the sum.  n >= 1. */
     float (*softmax)(float *x, size_t n);
 
     /* The sum of x[j]^2; n a multiple of 16. */
@@ -59,6 +59,6 @@ static const float erf_far[8] = {0x1.20ebe8p+0f,   0x1.455472p-1f, 0x1.b0d26ap-4
 #define ERF_FAR_LIMIT 4.0f
 #define HALF_SQRT2 0x1.6a09e6p-1f
 
-extern const kernels kernels_scalar, kernels_scalar_fma, kernels_avx2;
+extern const kernels kernels_scalar, kernels_scalar_fma, kernels_avx2, kernels_avx512;
 
 #endif

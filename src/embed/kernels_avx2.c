@@ -95,12 +95,26 @@ static inline __m256 lanes_below(size_t n)
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(limit), lane));
 }
 
+/* The largest of x[0..n), in every lane.  The order of the operands is that of kernels_scalar.c,
+ * which matters if one of them is not a number. */
+static inline __m256 largest(const float *x, size_t n)
+{
+    __m256 top = _mm256_set1_ps(x[0]);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) top = _mm256_max_ps(_mm256_loadu_ps(x + i), top);
+    if (i < n) { /* the room behind n can be read, up to a multiple of 16 */
+        __m256 last = _mm256_max_ps(_mm256_loadu_ps(x + i), top);
+        top = _mm256_blendv_ps(top, last, lanes_below(n - i));
+    }
+    top = _mm256_max_ps(top, _mm256_permute2f128_ps(top, top, 1));
+    top = _mm256_max_ps(top, _mm256_permute_ps(top, _MM_SHUFFLE(1, 0, 3, 2)));
+    return _mm256_max_ps(top, _mm256_permute_ps(top, _MM_SHUFFLE(2, 3, 0, 1)));
+}
+
 static float softmax(float *x, size_t n)
 {
     __m256 low = _mm256_setzero_ps(), high = low;
-    float top = x[0];
-    for (size_t i = 1; i < n; i++) top = x[i] > top ? x[i] : top;
-    const __m256 most = _mm256_set1_ps(top);
+    const __m256 most = largest(x, n);
     for (size_t i = 0; i < n; i += KERNEL_LANES) {
         size_t left = n - i;
         __m256 a = exp_nonpositive(_mm256_sub_ps(_mm256_loadu_ps(x + i), most));

@@ -125,12 +125,14 @@ def available(set_name):
             words = set(f.read().split())
     except OSError:
         return set_name == "scalar"
-    needs = {"scalar": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f"},
-             "avx512vnni": {"avx512f", "avx512_vnni"}}
+    avx2 = {"avx2", "fma"}
+    avx512 = avx2 | {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
+    needs = {"scalar": set(), "avx2": avx2, "avx512": avx512,
+             "avx512vnni": avx512 | {"avx512_vnni"}}
     return needs[set_name] <= words
 
 
-@pytest.mark.parametrize("set_name", ["scalar", "avx2"])
+@pytest.mark.parametrize("set_name", ["scalar", "avx2", "avx512", "avx512vnni"])
 def test_instruction_sets(run, texts, vectors, set_name):
     if not available(set_name):
         pytest.skip("SKIPPED: this machine has no %s, so its bits are not compared" % set_name)

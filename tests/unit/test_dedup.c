@@ -1,4 +1,4 @@
-/* test_dedup.c - the matrix product, and greedy deduplication against the plain double loop. */
+/* test_dedup.c - greedy deduplication against the plain double loop. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 
 #include <math.h>
 
-#include "base/gemm.h"
 #include "dedup/greedy.h"
 
 static uint64_t random_state = 1;
@@ -30,49 +29,6 @@ static float *random_floats(size_t n)
     assert_non_null(p);
     for (size_t i = 0; i < n; i++) p[i] = random_float();
     return p;
-}
-
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-/* --- gemm ----------------------------------------------------------------------------------- */
-
-static void check_gemm(gemm_fn gemm, size_t m, size_t inner, size_t n, bool with_start)
-{
-    float *x = random_floats(m * inner), *w = random_floats(inner * n), *start = random_floats(n);
-    float *want = random_floats(m * n), *got = random_floats(m * n);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            float acc = with_start ? start[j] : 0.0f;
-            for (size_t k = 0; k < inner; k++)
-                acc = fmaf(x[i * inner + k], w[(j / 16 * inner + k) * 16 + j % 16], acc);
-            want[i * n + j] = acc;
-        }
-    gemm(&(gemm_job){x, inner, m, inner, w, with_start ? start : NULL, got, n, n});
-    assert_memory_equal(got, want, m * n * sizeof *got);
-    free(x);
-    free(w);
-    free(start);
-    free(want);
-    free(got);
-}
-
-static void test_each_output_is_one_chain(void **state)
-{
-    (void)state;
-    gemm_fn all[3];
-    size_t n = 0;
-    all[n++] = gemm_scalar;
-    if (__builtin_cpu_supports("fma")) all[n++] = gemm_scalar_fma;
-    if (has_avx2()) all[n++] = gemm_avx2;
-    while (n--) {
-        for (size_t m = 1; m <= 14; m++) check_gemm(all[n], m, 5 * m, 16, m % 2);
-        check_gemm(all[n], 7, 384, 48, true);
-        check_gemm(all[n], 3, 385, 32, true); /* more than a block of k */
-        check_gemm(all[n], 8, 1000, 16, false);
-    }
 }
 
 /* --- greedy --------------------------------------------------------------------------------- */
@@ -162,7 +118,7 @@ static void check(const greedy_input *in, int n_threads, isa set, size_t *n_kept
 static void check_all(rows *r)
 {
     size_t kept;
-    for (int set = ISA_SCALAR; set <= (has_avx2() ? ISA_AVX2 : ISA_SCALAR); set++)
+    for (int set = ISA_SCALAR; set <= (int)isa_best(); set++)
         for (int n_threads = 1; n_threads <= 3; n_threads += 2) {
             check(&r->in, n_threads, (isa)set, &kept);
             assert_true(kept > 0 && kept < r->in.n_rows); /* else the case says little */
@@ -187,7 +143,7 @@ static void test_many_rows(void **state)
     (void)state;
     rows r = make_rows(3500, 3000, 32, 0.55, 1);
     size_t kept;
-    check(&r.in, 2, has_avx2() ? ISA_AVX2 : ISA_SCALAR, &kept);
+    check(&r.in, 2, isa_best(), &kept);
     assert_true(kept > 1100 && kept < 3000);
     rows_free(&r);
 }
@@ -277,7 +233,6 @@ static void test_what_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_output_is_one_chain),
         cmocka_unit_test(test_the_plain_rule),
         cmocka_unit_test(test_many_rows),
         cmocka_unit_test(test_few_vectors_many_rows),

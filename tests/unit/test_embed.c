@@ -189,25 +189,18 @@ static void assert_same_bits(const float *a, const float *b, size_t n)
     assert_memory_equal(a, b, n * sizeof *a);
 }
 
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
 /* Every table that this machine can run. */
-static size_t all_kernels(const kernels **out)
+static size_t all_kernels(const kernels *out[static 8])
 {
     size_t n = 0;
-    out[n++] = &kernels_scalar;
-    if (__builtin_cpu_supports("fma")) out[n++] = &kernels_scalar_fma;
-    if (has_avx2()) out[n++] = &kernels_avx2;
+    for (isa i = ISA_SCALAR; i <= isa_best(); i++) out[n++] = kernels_for(i);
     return n;
 }
 
 static void test_kernels_agree(void **state)
 {
     (void)state;
-    const kernels *all[3];
+    const kernels *all[8];
     for (size_t k = all_kernels(all); k--;) {
         for (size_t n = 1; n <= 70; n++) {
             size_t room = (n + 15) / 16 * 16;
@@ -336,7 +329,7 @@ static void test_the_same_bits(void **state)
     str all[MANY];
     fill(all, N_TEXTS, 1);
     float *want = embed(m, 1, ISA_SCALAR, all, N_TEXTS);
-    for (int set = ISA_SCALAR; set <= (has_avx2() ? ISA_AVX2 : ISA_SCALAR); set++)
+    for (int set = ISA_SCALAR; set <= (int)isa_best(); set++)
         for (int n_threads = 1; n_threads <= 7; n_threads += 3) {
             fill(all, MANY, 5);
             float *got = embed(m, n_threads, (isa)set, all, MANY);
@@ -347,7 +340,7 @@ static void test_the_same_bits(void **state)
         }
     for (size_t i = 0; i < N_TEXTS; i++) {
         all[0] = str_from(texts[i]);
-        float *alone = embed(m, 2, has_avx2() ? ISA_AVX2 : ISA_SCALAR, all, 1);
+        float *alone = embed(m, 2, isa_best(), all, 1);
         assert_same_bits(alone, want + i * TINY_HIDDEN, TINY_HIDDEN);
         free(alone);
     }
