@@ -2,30 +2,7 @@
 #ifndef TAMIS_PIPELINE_H
 #define TAMIS_PIPELINE_H
 
-#include "config.h"
-#include "embed/embed.h"
-#include "summary.h"
-
-typedef struct job {
-    const config *config;
-    const char *model_dir;
-    store *store;
-    int n_threads; /* 0: one for each processor */
-    bool reembed;  /* another model than the store's is welcome: embed all again */
-    const logger *log;
-    const stop_flag *stop;
-} job;
-
-/* The curated data set, in final order. */
-typedef struct dataset {
-    arena texts;
-    turn *turns;       /* [n_turns] */
-    verdict *verdicts; /* [n_turns]; NULL before the verdict */
-    size_t n_turns, cap_turns;
-    dropped_interaction *dropped; /* [n_dropped] */
-    size_t n_dropped, cap_dropped;
-} dataset;
-void dataset_release(dataset *d);
+#include "dataset.h"
 
 /* Reads what the store holds, rates, pairs, embeds, deduplicates, and keeps the verdicts in
  * the store.  Where the verdicts there are still current (same interactions, configuration

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "embed/embed.h"
 #include "dedup_run.h"
 #include "doctor.h"
 #include "model_files.h"

@@ -1,0 +1,197 @@
+/* dataset.c - what the store holds, rated, paired, and put in final order.
+ *
+ * Every curation starts from all raw records.  They are parsed one at a time; memory is linear in
+ * the turns that pass the rating. */
+#include "dataset.h"
+
+#include <stdlib.h>
+
+#include "base/utf8.h"
+#include "curate/rating.h"
+#include "curate/turns.h"
+
+void dataset_release(dataset *d)
+{
+    free(d->turns);
+    free(d->verdicts);
+    free(d->dropped);
+    arena_release(&d->texts);
+    *d = (dataset){0};
+}
+
+/* Room for `more` objects behind the n there are; false: no memory. */
+static bool grow(void **array, size_t *cap, size_t n, size_t more, size_t size)
+{
+    if (*cap - n >= more) return true;
+    size_t want = *cap * 2 > n + more ? *cap * 2 : n + more;
+    void *p = reallocarray(*array, want, size);
+    if (!p) return false;
+    *array = p;
+    *cap = want;
+    return true;
+}
+/* --- store -> turns -------------------------------------------------------------------------- */
+
+typedef struct loading {
+    const job *job;
+    dataset *d;
+    summary *s;
+    rating_map map;
+    arena scratch, settings;
+    uint64_t n_rated, n_below;
+    double lowest, highest; /* ratings seen */
+} loading;
+
+static bool bot_selected(const char *list, str bot)
+{
+    if (!*list) return true;
+    for (str rest = str_from(list); rest.n;) {
+        const char *comma = memchr(rest.p, ',', rest.n);
+        str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
+        if (str_eq(utf8_strip(one), bot)) return true;
+        rest = (str){one.p + one.n + (comma != NULL), rest.n - one.n - (comma != NULL)};
+    }
+    return false;
+}
+
+static status drop(loading *l, str id, rule why, err *e)
+{
+    dataset *d = l->d;
+    str copy = arena_str(&d->texts, id);
+    if (!copy.p ||
+        !grow((void **)&d->dropped, &d->cap_dropped, d->n_dropped, 1, sizeof *d->dropped))
+        return err_nomem(e, "curating");
+    d->dropped[d->n_dropped++] = (dropped_interaction){copy, why};
+    return ST_OK;
+}
+
+/* What the data set keeps of an interaction: all but its messages. */
+static const interaction *keep_head(arena *a, const interaction *i)
+{
+    interaction *kept = arena_alloc(a, 1, sizeof *kept);
+    if (!kept) return NULL;
+    *kept = (interaction){.id = arena_str(a, i->id),
+                          .timestamp = arena_str(a, i->timestamp),
+                          .at = i->at,
+                          .bot_id = arena_str(a, i->bot_id),
+                          .rating = arena_str(a, i->rating)};
+    bool ok = kept->id.p && kept->timestamp.p && kept->bot_id.p && kept->rating.p;
+    return ok ? kept : NULL;
+}
+
+static status keep_turns(loading *l, const interaction *i, const rating *r, err *e)
+{
+    dataset *d = l->d;
+    size_t not_text = 0;
+    if (!grow((void **)&d->turns, &d->cap_turns, d->n_turns, turns_limit(i), sizeof *d->turns))
+        return err_nomem(e, "curating");
+    size_t n = turns_pair(i, d->turns + d->n_turns, &not_text);
+    l->s->turns.not_text += not_text;
+    if (!n) return drop(l, i->id, RULE_NO_TURNS, e);
+    const interaction *head = keep_head(&d->texts, i);
+    str rating_text = arena_str(&d->texts, r->text);
+    if (!head || !rating_text.p) return err_nomem(e, "curating");
+    l->s->turns.interactions++;
+    for (size_t k = 0; k < n; k++) {
+        turn *t = &d->turns[d->n_turns++];
+        t->of = head;
+        t->rating = r->value;
+        t->rating_text = rating_text;
+        t->user_utterance = arena_str(&d->texts, t->user_utterance);
+        t->bot_response = arena_str(&d->texts, t->bot_response);
+        if (!t->user_utterance.p || !t->bot_response.p) return err_nomem(e, "curating");
+    }
+    if (d->n_turns >= NO_ROW) return err_set(e, ST_FAILED, "more than %u turns", NO_ROW - 1);
+    return ST_OK;
+}
+
+static void note_rating(loading *l, double value, double minimum)
+{
+    if (!l->n_rated || value < l->lowest) l->lowest = value;
+    if (!l->n_rated || value > l->highest) l->highest = value;
+    l->n_rated++;
+    l->n_below += value < minimum;
+}
+
+static status load_record(void *ctx, str id, str raw, err *e)
+{
+    loading *l = ctx;
+    const config *c = l->job->config;
+    interaction i;
+    rating r;
+    arena_reset(&l->scratch);
+    if (l->job->stop && *l->job->stop)
+        return err_set(e, ST_INCOMPLETE, "interrupted while curating; run again");
+    status st = record_parse(raw, &l->scratch, &i, e);
+    if (st) return st; /* it was read before it was stored: the store is damaged */
+    st = rating_read(i.rating, &l->map, &l->scratch, &r, e);
+    if (st) return st;
+    if (!bot_selected(c->filter.bots, i.bot_id)) return drop(l, id, RULE_BOT_NOT_SELECTED, e);
+    if (!r.is_rated) return drop(l, id, RULE_UNRATED, e);
+    note_rating(l, r.value, c->filter.min_rating);
+    if (r.value < c->filter.min_rating) return drop(l, id, RULE_RATING_BELOW_MINIMUM, e);
+    return keep_turns(l, &i, &r, e);
+}
+
+static status load_turns(const job *j, dataset *d, summary *s, err *e)
+{
+    loading l = {.job = j, .d = d, .s = s};
+    status st = rating_map_parse(str_from(j->config->filter.rating_map), &l.settings, &l.map, e);
+    if (st == ST_OK) st = store_each(j->store, load_record, &l, e);
+    if (st == ST_OK && l.n_rated && l.n_below == l.n_rated)
+        log_say(j->log, LOG_WARNING,
+                "every one of the %llu rated interactions is below filter.min_rating = %g (ratings "
+                "go from %g to %g): is their scale another one? See filter.rating_map",
+                (unsigned long long)l.n_rated, j->config->filter.min_rating, l.lowest, l.highest);
+    s->turns.rated = d->n_turns;
+    arena_release(&l.scratch);
+    arena_release(&l.settings);
+    return st;
+}
+
+/* --- order: which of several near-duplicates comes first, and so stays ---------------------- */
+
+static int by_number(const turn *a, const turn *b)
+{
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static int newest_first(const void *pa, const void *pb)
+{
+    const turn *a = pa, *b = pb;
+    int c = interaction_cmp(a->of, b->of);
+    return c ? c : by_number(a, b);
+}
+
+static int oldest_first(const void *pa, const void *pb)
+{
+    const turn *a = pa, *b = pb;
+    int c = instant_cmp(a->of->at, b->of->at);
+    if (!c) c = str_cmp(a->of->id, b->of->id);
+    return c ? c : by_number(a, b);
+}
+
+static int best_rated_first(const void *pa, const void *pb)
+{
+    const turn *a = pa, *b = pb;
+    if (a->rating != b->rating) return a->rating > b->rating ? -1 : 1;
+    return newest_first(pa, pb);
+}
+
+static void order_turns(const job *j, dataset *d)
+{
+    const char *keep = j->config->dedup.keep;
+    int (*cmp)(const void *, const void *) = strcmp(keep, "oldest") == 0       ? oldest_first
+                                             : strcmp(keep, "best-rated") == 0 ? best_rated_first
+                                                                               : newest_first;
+    if (d->n_turns) qsort(d->turns, d->n_turns, sizeof *d->turns, cmp);
+}
+
+status dataset_load(const job *j, dataset *d, summary *s, err *e)
+{
+    status st = load_turns(j, d, s, e);
+    if (st) return st;
+    order_turns(j, d);
+    d->verdicts = calloc(d->n_turns + 1, sizeof *d->verdicts);
+    return d->verdicts ? ST_OK : err_nomem(e, "curating");
+}

@@ -1,0 +1,22 @@
+/* dataset.h - the turns of the well-rated interactions, in final order. */
+#ifndef TAMIS_DATASET_H
+#define TAMIS_DATASET_H
+
+#include "job.h"
+#include "summary.h"
+
+typedef struct dataset {
+    arena texts;
+    turn *turns;       /* [n_turns] */
+    verdict *verdicts; /* [n_turns], for the dedup stage to fill; NULL before dataset_load */
+    size_t n_turns, cap_turns;
+    dropped_interaction *dropped; /* [n_dropped] */
+    size_t n_dropped, cap_dropped;
+} dataset;
+
+/* Reads what the store holds: rates, pairs, sorts.  Zero-initialise *d, release it in any case.
+ * Fills s->turns but for what only verdicts can tell. */
+status dataset_load(const job *j, dataset *d, summary *s, err *e) MUST_USE;
+void dataset_release(dataset *d);
+
+#endif

@@ -1,0 +1,16 @@
+/* verdicts.h - the verdicts of the last curation, as the store keeps them. */
+#ifndef TAMIS_VERDICTS_H
+#define TAMIS_VERDICTS_H
+
+#include "dataset.h"
+
+/* Appends a text that differs whenever the verdicts might: configuration, interactions, model. */
+status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e) MUST_USE;
+
+/* Fills d->verdicts from the store if they were made under this key; else *current is false. */
+status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e) MUST_USE;
+
+/* Puts the verdicts into the store in place of those there. */
+status verdicts_store(const job *j, const dataset *d, str key, err *e) MUST_USE;
+
+#endif
