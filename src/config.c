@@ -12,17 +12,26 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "base/regex.h"
 #include "base/time.h"
 #include "base/utf8.h"
 
-typedef enum { KEY_TEXT, KEY_CHOICE, KEY_NUMBER, KEY_COUNT, KEY_DURATION, KEY_INSTANT } key_type;
+typedef enum {
+    KEY_TEXT,
+    KEY_CHOICE,
+    KEY_LIST,
+    KEY_NUMBER,
+    KEY_COUNT,
+    KEY_DURATION,
+    KEY_INSTANT
+} key_type;
 
 typedef struct key {
     const char *section, *name;
     key_type type;
     size_t at; /* where in struct config */
     const char *preset;
-    const char *choices; /* KEY_CHOICE: "a|b|c" */
+    const char *choices; /* KEY_CHOICE, and KEY_LIST of such: "a|b|c" */
     double lo, hi;       /* KEY_NUMBER, KEY_COUNT, KEY_DURATION */
     const char *help;
 } key;
@@ -76,8 +85,18 @@ static const key keys[] = {
      "other scales: -1=1,1=5"},
     {"filter", "bots", KEY_TEXT, AT(filter.bots), "", NULL, 0, 0,
      "botIds to keep, separated by commas; empty: all"},
-    {"redact", "rules", KEY_TEXT, AT(redact.rules), "", NULL, 0, 0,
-     "card,iban,email,phone,ssn,ip; empty: off"},
+    {"redact", "rules", KEY_LIST, AT(redact.rules), "", "card|iban|email|phone|ssn|ip", 0, 0,
+     "personal data to take out of texts: card,iban,email,phone,ssn,ip; empty: none.  And of your "
+     "own, each a key: pattern.NAME = regular expression"},
+    {"redact", "action", KEY_CHOICE, AT(redact.action), "label", "mask|label|hash", 0, 0,
+     "what becomes of it: label [CARD], mask ****, or hash [CARD:abcdefghijkl], the same for the "
+     "same value"},
+    {"redact", "key_env", KEY_TEXT, AT(redact.key_env), "TAMIS_REDACT_KEY", NULL, 0, 0,
+     "hash: the environment variable that holds its key"},
+    {"redact", "key_file", KEY_TEXT, AT(redact.key_file), "", NULL, 0, 0,
+     "or a file that holds it, not readable by others"},
+    {"redact", "store", KEY_CHOICE, AT(redact.store), "no", "yes|no", 0, 0,
+     "yes: also before anything is stored, so that the store never holds it"},
     {"embed", "model", KEY_TEXT, AT(embed.model), "", NULL, 0, 0,
      "a directory; empty: where `tamis model fetch` put it"},
     {"embed", "precision", KEY_CHOICE, AT(embed.precision), "exact", "exact|fast", 0, 0,
@@ -162,6 +181,17 @@ static bool is_choice(const char *choices, str value)
     return false;
 }
 
+static bool are_choices(const char *choices, str value)
+{
+    for (str rest = value; rest.n;) {
+        const char *comma = memchr(rest.p, ',', rest.n);
+        str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
+        if (utf8_strip(one).n && !is_choice(choices, utf8_strip(one))) return false;
+        rest = (str){one.p + one.n + (comma != NULL), rest.n - one.n - (comma != NULL)};
+    }
+    return true;
+}
+
 static status misfit(const key *k, str value, const char *wanted, err *e)
 {
     return err_set(e, ST_USAGE, "%s.%s = %.*s: %s", k->section, k->name, STR_FMT(value), wanted);
@@ -184,6 +214,9 @@ static status set_text(config *c, const key *k, str value, err *e)
     if (k->type == KEY_CHOICE && !is_choice(k->choices, value))
         return err_set(e, ST_USAGE, "%s.%s = %.*s: it must be one of %s", k->section, k->name,
                        STR_FMT(value), k->choices);
+    if (k->type == KEY_LIST && !are_choices(k->choices, value))
+        return err_set(e, ST_USAGE, "%s.%s = %.*s: each must be one of %s", k->section, k->name,
+                       STR_FMT(value), k->choices);
     if (k->type == KEY_INSTANT && value.n && !instant_parse(value, &at))
         return misfit(k, value, "it must be a time such as 2026-01-31T00:00:00Z", e);
     str copy = arena_str(&c->texts, value);
@@ -198,6 +231,7 @@ static status set_value(config *c, const key *k, str value, err *e)
     switch (k->type) {
     case KEY_TEXT:
     case KEY_CHOICE:
+    case KEY_LIST:
     case KEY_INSTANT:
         return set_text(c, k, value, e);
     case KEY_DURATION:
@@ -214,8 +248,62 @@ static status set_value(config *c, const key *k, str value, err *e)
     return st;
 }
 
+/* --- redact.pattern.NAME: keys that the user names ------------------------------------------ */
+
+#define PATTERN "pattern."
+
+static bool is_pattern(str section, str name)
+{
+    size_t n = sizeof PATTERN - 1;
+    return str_eq(section, STR("redact")) && name.n >= n && memcmp(name.p, PATTERN, n) == 0;
+}
+
+static bool is_pattern_name(str name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    bool good = name.n && name.n <= 32;
+    for (size_t i = 0; good && i < name.n; i++) good = memchr(allowed, name.p[i], 37) != NULL;
+    return good;
+}
+
+/* Its place in the list, a new one at the end; NULL: no memory. */
+static struct config_pattern *pattern_place(config *c, str name)
+{
+    for (size_t i = 0; i < c->redact.n_patterns; i++)
+        if (str_eq(name, str_from(c->redact.patterns[i].name))) return &c->redact.patterns[i];
+    struct config_pattern *more =
+        arena_alloc(&c->texts, c->redact.n_patterns + 1, sizeof *c->redact.patterns);
+    if (!more) return NULL;
+    if (c->redact.n_patterns) memcpy(more, c->redact.patterns, c->redact.n_patterns * sizeof *more);
+    c->redact.patterns = more;
+    return &more[c->redact.n_patterns++];
+}
+
+/* An empty value takes the pattern away. */
+static status set_pattern(config *c, str name, str value, err *e)
+{
+    err why = {0};
+    regex *r = NULL;
+    name = (str){name.p + sizeof PATTERN - 1, name.n - (sizeof PATTERN - 1)};
+    if (!is_pattern_name(name) || is_choice("card|iban|email|phone|ssn|ip", name))
+        return err_set(
+            e, ST_USAGE,
+            "redact.pattern.%.*s: a name is of letters a to z, digits and _, 32 at most, "
+            "and none of the rules there are",
+            STR_FMT(name));
+    if (value.n && regex_new(value, &r, &why))
+        return err_set(e, ST_USAGE, "redact.pattern.%.*s = %.*s: %s", STR_FMT(name), STR_FMT(value),
+                       why.msg);
+    regex_free(r);
+    struct config_pattern *p = pattern_place(c, name);
+    if (p) p->name = arena_str(&c->texts, name).p;
+    if (p) p->regex = arena_str(&c->texts, value).p;
+    return p && p->name && p->regex ? ST_OK : err_nomem(e, "reading the configuration");
+}
+
 static status set_pair(config *c, str section, str name, str value, err *e)
 {
+    if (is_pattern(section, name)) return set_pattern(c, name, value, e);
     const key *k = find_key(section, name);
     return k ? set_value(c, k, value, e) : unknown_key(section, name, e);
 }
@@ -317,4 +405,7 @@ void config_describe_curation(const config *c, buf *out)
         else
             buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
     }
+    for (size_t i = 0; i < c->redact.n_patterns; i++)
+        buf_fmt(out, "redact." PATTERN "%s=%s\n", c->redact.patterns[i].name,
+                c->redact.patterns[i].regex);
 }

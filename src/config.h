@@ -18,7 +18,11 @@ typedef struct config {
         const char *rating_map, *bots;
     } filter;
     struct {
-        const char *rules;
+        const char *rules, *action, *key_env, *key_file, *store;
+        struct config_pattern {
+            const char *name, *regex;
+        } * patterns; /* [n_patterns], in the order given */
+        size_t n_patterns;
     } redact;
     struct {
         const char *model, *precision;

@@ -54,14 +54,39 @@ static bool bot_selected(const char *list, str bot)
     return false;
 }
 
-static status drop(loading *l, str id, rule why, err *e)
+/* number -1: the interaction as a whole. */
+static status drop_turn(loading *l, str id, int64_t number, rule why, err *e)
 {
     dataset *d = l->d;
     str copy = arena_str(&d->texts, id);
     if (!copy.p ||
         !grow((void **)&d->dropped, &d->cap_dropped, d->n_dropped, 1, sizeof *d->dropped))
         return err_nomem(e, "curating");
-    d->dropped[d->n_dropped++] = (dropped_interaction){copy, why};
+    d->dropped[d->n_dropped++] = (dropped_interaction){copy, number, why};
+    return ST_OK;
+}
+
+static status drop(loading *l, str id, rule why, err *e)
+{
+    return drop_turn(l, id, -1, why, e);
+}
+
+/* Redacts the n turns of an interaction and drops those that say nothing any more; *n: what is
+ * left. */
+static status redact_turns(loading *l, const interaction *i, turn *turns, size_t *n, err *e)
+{
+    size_t left = 0;
+    const redactor *r = l->job->redactor;
+    if (!r) return ST_OK;
+    for (size_t k = 0; k < *n; k++) {
+        bool empty;
+        turn t = turns[k];
+        status st = redaction_of_turn(r, &l->s->redactions, &l->scratch, &t, &empty, e);
+        if (st == ST_OK && empty) st = drop_turn(l, i->id, t.number, RULE_REDACTED_EMPTY, e);
+        if (st) return st;
+        if (!empty) turns[left++] = t;
+    }
+    *n = left;
     return ST_OK;
 }
 
@@ -88,6 +113,8 @@ static status keep_turns(loading *l, const interaction *i, const rating *r, err 
     size_t n = turns_pair(i, d->turns + d->n_turns, &not_text);
     l->s->turns.not_text += not_text;
     if (!n) return drop(l, i->id, RULE_NO_TURNS, e);
+    status st = redact_turns(l, i, d->turns + d->n_turns, &n, e);
+    if (st || !n) return st;
     const interaction *head = keep_head(&d->texts, i);
     str rating_text = arena_str(&d->texts, r->text);
     if (!head || !rating_text.p) return err_nomem(e, "curating");

@@ -167,13 +167,22 @@ static status explain(store *s, const interaction *i, turn *turns, size_t n, boo
     return st;
 }
 
-status view_explain(store *s, str id, bool json, buf *out, err *e)
+static status redact_turns(const redactor *r, arena *a, turn *turns, size_t n, err *e)
+{
+    status st = ST_OK;
+    bool empty;
+    for (size_t k = 0; r && st == ST_OK && k < n; k++)
+        st = redaction_of_turn(r, NULL, a, &turns[k], &empty, e);
+    return st;
+}
+
+status view_explain(store *s, const redactor *r, str id, bool json, buf *out, err *e)
 {
     arena a = {0};
     buf raw = {0};
     bool found;
     interaction i;
-    size_t not_text = 0;
+    size_t n = 0, not_text = 0;
     turn *turns = NULL;
     status st = store_find(s, id, &raw, &found, e);
     if (st == ST_OK && !found)
@@ -181,9 +190,11 @@ status view_explain(store *s, str id, bool json, buf *out, err *e)
     if (st == ST_OK) st = record_parse(buf_view(&raw), &a, &i, e);
     if (st == ST_OK) {
         turns = arena_alloc(&a, turns_limit(&i) + 1, sizeof *turns);
-        st = turns ? explain(s, &i, turns, turns_pair(&i, turns, &not_text), json, out, e)
-                   : err_nomem(e, "explaining");
+        st = turns ? ST_OK : err_nomem(e, "explaining");
     }
+    if (st == ST_OK) n = turns_pair(&i, turns, &not_text);
+    if (st == ST_OK) st = redact_turns(r, &a, turns, n, e);
+    if (st == ST_OK) st = explain(s, &i, turns, n, json, out, e);
     buf_release(&raw);
     arena_release(&a);
     return st;

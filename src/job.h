@@ -4,10 +4,12 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "curate/redact.h"
 #include "store/store.h"
 
 typedef struct job {
     const config *config;
+    const redactor *redactor; /* NULL: texts stay as they are */
     const char *model_dir;
     store *store;
     int n_threads; /* 0: one for each processor */

@@ -107,8 +107,6 @@ static status count_turns(const dataset *d, summary *s, err *e)
 
 status pipeline_curate(const job *j, dataset *d, summary *s, err *e)
 {
-    if (*j->config->redact.rules)
-        return err_set(e, ST_USAGE, "redact.rules: this version cannot redact yet; leave it empty");
     status st = dataset_load(j, d, s, e);
     if (st == ST_OK) st = judge(j, d, s, e);
     if (st == ST_OK) st = count_turns(d, s, e);

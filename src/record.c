@@ -15,6 +15,7 @@ static const char *const rule_names[RULE_COUNT] = {
     [RULE_NO_TURNS] = "no-turns",
     [RULE_BOT_NOT_SELECTED] = "bot-not-selected",
     [RULE_DUPLICATE] = "duplicate",
+    [RULE_REDACTED_EMPTY] = "redacted-empty",
 };
 
 const char *rule_name(rule r)

@@ -57,6 +57,7 @@ typedef enum rule {
     RULE_NO_TURNS,
     RULE_BOT_NOT_SELECTED,
     RULE_DUPLICATE,
+    RULE_REDACTED_EMPTY,
     RULE_COUNT
 } rule;
 

@@ -4,46 +4,11 @@
  * that others cannot read. */
 #include "source_settings.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { SECRET_LIMIT = 64 << 10 };
+#include "secret.h"
 
 /* --- secrets -------------------------------------------------------------------------------- */
-
-/* What is looked at is what is read: one open file. */
-static status read_secret_file(const char *key, const char *path, buf *out, err *e)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st)) {
-        int why = errno;
-        if (fd >= 0) close(fd);
-        return err_set(e, ST_USAGE, "%s: cannot read %s: %s", key, path, strerror(why));
-    }
-    ssize_t n = 0;
-    status bad = ST_OK;
-    if (st.st_mode & 0007)
-        bad = err_set(e, ST_USAGE, "%s: %s can be read by everybody; chmod 600 it", key, path);
-    char *p = bad ? NULL : buf_reserve(out, SECRET_LIMIT + 1); /* once: growing leaves copies */
-    if (!bad && !p) bad = err_nomem(e, "reading a secret");
-    while (!bad && out->n <= SECRET_LIMIT &&
-           (n = read(fd, p + out->n, SECRET_LIMIT + 1 - out->n)) > 0)
-        out->n += (size_t)n;
-    if (!bad && n < 0)
-        bad = err_set(e, ST_USAGE, "%s: cannot read %s: %s", key, path, strerror(errno));
-    if (!bad && out->n > SECRET_LIMIT)
-        bad = err_set(e, ST_USAGE, "%s: %s is larger than %d bytes", key, path, SECRET_LIMIT);
-    close(fd);
-    while (out->n && strchr("\r\n", out->p[out->n - 1])) out->n--;
-    if (!bad && !out->n) bad = err_set(e, ST_USAGE, "%s: %s is empty", key, path);
-    if (!bad && memchr(out->p, 0, out->n))
-        bad = err_set(e, ST_USAGE, "%s: %s is not a text", key, path);
-    return bad;
-}
 
 status source_settings_secrets(source_settings *s, const config *c, err *e)
 {
@@ -52,7 +17,7 @@ status source_settings_secrets(source_settings *s, const config *c, err *e)
     buf_clear(&s->secret_from);
     if (*file) {
         buf_fmt(&s->secret_from, "file %s", file);
-        status st = read_secret_file("source.client_secret_file", file, &s->secret, e);
+        status st = secret_read_file("source.client_secret_file", file, &s->secret, e);
         if (st) return st;
     } else if (!value || !*value) {
         return err_set(e, ST_USAGE,

@@ -68,6 +68,10 @@ void summary_write_json(const summary *s, buf *out)
                 "\"kept\": %llu, \"duplicates\": %llu, \"not_text\": %llu}",
                 (ull)s->turns.rated, (ull)s->turns.distinct_texts, (ull)s->turns.embedded,
                 (ull)s->turns.kept, (ull)s->turns.duplicates, (ull)s->turns.not_text);
+    if (s->curated && s->redactions.n_rules) {
+        buf_z(out, ", \"redactions\": ");
+        redaction_tally_write(&s->redactions, out);
+    }
     if (any_file(s)) write_files(s, out);
     write_seconds(s, out);
     if (s->http.requests)
@@ -94,6 +98,9 @@ void summary_write_text(const summary *s, buf *out)
                 "(%llu embedded now): %llu kept, %llu near-duplicates\n",
                 (ull)s->turns.rated, (ull)s->turns.interactions, (ull)s->turns.distinct_texts,
                 (ull)s->turns.embedded, (ull)s->turns.kept, (ull)s->turns.duplicates);
+    if (s->curated && s->redactions.n_rules)
+        buf_fmt(out, "%llu pieces of personal data redacted\n",
+                (ull)redaction_tally_total(&s->redactions));
     for (int i = 0; i < OUT_COUNT; i++)
         if (s->files[i].path)
             buf_fmt(out, "%s: %llu %s, SHA-256 %s\n", s->files[i].path,

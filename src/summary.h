@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "export/export.h"
+#include "redaction.h"
 #include "sync.h"
 
 typedef enum { OUT_CSV, OUT_JSONL, OUT_CHAT, OUT_REMOVED, OUT_COUNT } out_file;
@@ -17,6 +18,7 @@ typedef struct summary {
     struct {
         uint64_t interactions, rated, distinct_texts, embedded, kept, duplicates, not_text;
     } turns;
+    redaction_tally redactions;
     struct {
         const char *path; /* NULL: not written */
         export_result result;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "base/sha256.h"
+#include "curate/redact_record.h"
 #include "source/file.h"
 #include "source/slices.h"
 
@@ -27,8 +28,36 @@ typedef struct keeping {
     sync_counts *counts;
     instant leave_from, leave_to; /* records in (from, to] are counted and left */
     const char *comfort;          /* what to add to the word that a record is rejected */
+    const redactor *redactor;     /* NULL: records are kept as received */
     arena scratch;
+    buf redacted;
 } keeping;
+
+static void keeping_release(keeping *k)
+{
+    arena_release(&k->scratch);
+    buf_release(&k->redacted);
+}
+
+/* Of a record that cannot be read nobody knows where its texts are: with redact.store, what is
+ * kept says no more than why. */
+static status keep_rejected(keeping *k, str raw, err *why, err *e)
+{
+    bool is_new;
+    if (k->redactor) {
+        str clean;
+        status st = redact_text(k->redactor, str_from(why->msg), &k->redacted, &clean, NULL, e);
+        if (st) return st;
+        char copy[ERR_CAP];
+        snprintf(copy, sizeof copy, "%.*s", STR_FMT(clean));
+        memcpy(why->msg, copy, sizeof copy);
+        buf_clear(&k->redacted);
+        buf_fmt(&k->redacted, "%zu bytes, not kept (redact.store = yes): %s", raw.n, why->msg);
+        if (!buf_ok(&k->redacted)) return err_nomem(e, "redacting");
+        raw = buf_view(&k->redacted);
+    }
+    return store_put_rejected(k->store, raw, why->msg, &is_new, e);
+}
 
 /* Keeps a raw record, or keeps it as rejected (named by a warning beginning with `where`).
  * *id is empty for a rejected one; it lives in the scratch. */
@@ -39,16 +68,22 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
     *id = (str){0};
     k->counts->received++;
     if (record_parse(raw, &k->scratch, &i, &why)) {
-        bool is_new;
+        status st = keep_rejected(k, raw, &why, e);
         k->counts->rejected++;
         log_say(k->log, LOG_WARNING, "%s rejected: %s%s", where, why.msg, k->comfort);
-        return store_put_rejected(k->store, raw, why.msg, &is_new, e);
+        return st;
     }
     *id = i.id;
     *at = i.at;
     if (instant_cmp(i.at, k->leave_from) > 0 && instant_cmp(i.at, k->leave_to) <= 0) return ST_OK;
     put_result how;
-    status st = store_put(k->store, i.id, i.at, raw, &how, e);
+    status st = ST_OK;
+    if (k->redactor) {
+        buf_clear(&k->redacted);
+        st = redact_record(k->redactor, raw, &k->redacted, e);
+        raw = buf_view(&k->redacted);
+    }
+    if (st == ST_OK) st = store_put(k->store, i.id, i.at, raw, &how, e);
     if (st) return st;
     k->counts->added += how == PUT_NEW;
     k->counts->updated += how == PUT_UPDATED;
@@ -404,6 +439,7 @@ status sync_run(store *s, source *src, const sync_options *o, sync_counts *count
                  .keeping = {.store = s,
                              .log = o->log,
                              .counts = counts,
+                             .redactor = o->redactor,
                              .comfort = "; it is kept as received (tamis status)"}};
     bool none = false;
     status st = recall_ranges(&r, e);
@@ -413,7 +449,7 @@ status sync_run(store *s, source *src, const sync_options *o, sync_counts *count
     }
     log_progress_end(o->log, "fetching", counts->received);
     source_page_release(&r.page);
-    arena_release(&r.keeping.scratch);
+    keeping_release(&r.keeping);
     return st;
 }
 
@@ -444,14 +480,15 @@ static status import_record(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-status sync_import(store *s, const char *path, const logger *log, const stop_flag *stop,
-                   sync_counts *counts, err *e)
+status sync_import(store *s, const char *path, const redactor *cleaner, const logger *log,
+                   const stop_flag *stop, sync_counts *counts, err *e)
 {
     importing im = {.path = strcmp(path, "-") ? path : "standard input",
                     .stop = stop,
                     .keeping = {.store = s,
                                 .log = log,
                                 .counts = counts,
+                                .redactor = cleaner,
                                 .comfort = "", /* the whole file may yet be given back */
                                 .leave_from = INSTANT_MAX,
                                 .leave_to = INSTANT_MAX}};
@@ -467,6 +504,6 @@ status sync_import(store *s, const char *path, const logger *log, const stop_fla
     }
     store_rollback(s);
     log_progress_end(log, "importing", im.n);
-    arena_release(&im.keeping.scratch);
+    keeping_release(&im.keeping);
     return st;
 }

@@ -2,6 +2,7 @@
 #ifndef TAMIS_SYNC_H
 #define TAMIS_SYNC_H
 
+#include "curate/redact.h"
 #include "source/source.h"
 #include "store/store.h"
 
@@ -15,6 +16,7 @@ typedef struct sync_options {
     const instant *resync;   /* read again all that is not older than this; NULL: what is new */
     double lookback, settle; /* seconds */
     uint32_t page_size;
+    const redactor *redactor; /* redact.store = yes, else NULL */
     const logger *log;
 } sync_options;
 
@@ -24,8 +26,9 @@ status sync_run(store *st, source *src, const sync_options *o, sync_counts *coun
                 err *e) MUST_USE;
 
 /* Keeps every record of a file (source/file.h), in one transaction: a file that turns out
- * damaged leaves the store as it was.  ST_INCOMPLETE: stopped; what arrived is kept. */
-status sync_import(store *st, const char *path, const logger *log, const stop_flag *stop,
-                   sync_counts *counts, err *e) MUST_USE;
+ * damaged leaves the store as it was.  ST_INCOMPLETE: stopped; what arrived is kept.
+ * cleaner: redact.store = yes, else NULL. */
+status sync_import(store *st, const char *path, const redactor *cleaner, const logger *log,
+                   const stop_flag *stop, sync_counts *counts, err *e) MUST_USE;
 
 #endif

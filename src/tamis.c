@@ -150,6 +150,7 @@ typedef struct running {
     int parts;
     const char *const *paths; /* files to import */
     size_t n_paths;
+    redactor *redactor; /* NULL: none is needed */
     summary s;
 } running;
 
@@ -161,6 +162,11 @@ static status count_stored(running *r, err *e)
     return st;
 }
 
+static bool redacts_store(const config *c)
+{
+    return strcmp(c->redact.store, "yes") == 0;
+}
+
 static status part_sync(running *r, err *e)
 {
     const config *c = &r->t->config;
@@ -170,6 +176,7 @@ static status part_sync(running *r, err *e)
                       .lookback = c->source.lookback,
                       .settle = c->source.settle,
                       .page_size = (uint32_t)c->source.page_size,
+                      .redactor = redacts_store(c) ? r->redactor : NULL,
                       .resync = r->t->resync ? &r->t->resync_from : NULL,
                       .log = &r->t->log};
     status st = source_settings_read(&so, c, &r->t->log, r->t->stop, e);
@@ -191,8 +198,10 @@ static status part_sync(running *r, err *e)
 static status part_import(running *r, err *e)
 {
     status st = ST_OK;
+    const redactor *cleaner = redacts_store(&r->t->config) ? r->redactor : NULL;
     for (size_t i = 0; st == ST_OK && i < r->n_paths; i++)
-        st = sync_import(r->store, r->paths[i], &r->t->log, r->t->stop, &r->s.interactions, e);
+        st = sync_import(r->store, r->paths[i], cleaner, &r->t->log, r->t->stop, &r->s.interactions,
+                         e);
     r->s.synced = true;
     return st;
 }
@@ -203,6 +212,7 @@ static status part_curate_export(running *r, err *e)
     buf dir = {0};
     status st = model_files_path(r->t->config.embed.model, &dir, e);
     job j = {.config = &r->t->config,
+             .redactor = r->redactor,
              .model_dir = st == ST_OK ? buf_cstr(&dir) : NULL,
              .store = r->store,
              .n_threads = r->t->n_threads,
@@ -268,9 +278,13 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
 {
     err e = {0}, late = {0};
     *out = NULL;
-    status st = store_open(r->t->config.store.url, STORE_WRITE, &r->store, &e);
+    const config *c = &r->t->config;
+    bool redacts = (r->parts & (TAMIS_CURATE | TAMIS_EXPORT)) || redacts_store(c);
+    status st = redacts ? redaction_open(c, &r->redactor, &e) : ST_OK;
+    if (st == ST_OK) st = store_open(c->store.url, STORE_WRITE, &r->store, &e);
     if (st == ST_OK) st = run_marked(r, name, &e);
     store_close(r->store);
+    redactor_free(r->redactor);
     if (st == ST_OK || st == ST_INCOMPLETE) {
         buf b = {0};
         if (format == TAMIS_JSON)
@@ -278,8 +292,12 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
         else
             summary_write_text(&r->s, &b);
         status written = hand_out(&b, out, &late);
-        if (written) return finish(written, &late, error);
+        if (written) {
+            e = late;
+            st = written;
+        }
     }
+    redaction_tally_release(&r->s.redactions);
     return finish(st, &e, error);
 }
 
@@ -350,13 +368,16 @@ static tamis_status view(tamis *t, const char *id, tamis_format format, char **o
     err e = {0};
     buf b = {0};
     store *s = NULL;
+    redactor *cleaner = NULL;
     const char *url = t->config.store.url;
     *out = NULL;
     status st = store_open(url, STORE_READ, &s, &e);
+    if (st == ST_OK && id) st = redaction_open(&t->config, &cleaner, &e);
     if (st == ST_OK)
-        st = id ? view_explain(s, str_from(id), format == TAMIS_JSON, &b, &e)
+        st = id ? view_explain(s, cleaner, str_from(id), format == TAMIS_JSON, &b, &e)
                 : view_status(s, url, format == TAMIS_JSON, &b, &e);
     store_close(s);
+    redactor_free(cleaner);
     if (st == ST_OK)
         st = hand_out(&b, out, &e);
     else

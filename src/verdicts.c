@@ -11,6 +11,7 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
     status st = store_generation(j->store, &generation, e);
     if (st) return st;
     config_describe_curation(j->config, key);
+    if (j->redactor) redactor_key_mark(j->redactor, key);
     buf_fmt(key, "model=%s\ngeneration=%llu\nformat=1\n", fingerprint,
             (unsigned long long)generation);
     return buf_ok(key) ? ST_OK : err_nomem(e, "curating");
@@ -23,7 +24,7 @@ status verdicts_store(const job *j, const dataset *d, str key, err *e)
     if (st == ST_OK) st = store_clear_verdicts(s, e);
     for (size_t i = 0; st == ST_OK && i < d->n_dropped; i++) {
         stored_verdict v = {.interaction_id = d->dropped[i].id,
-                            .turn = -1,
+                            .turn = d->dropped[i].turn,
                             .rule = d->dropped[i].rule,
                             .kept_turn = -1,
                             .order = -1};
@@ -64,16 +65,17 @@ static uint32_t row_of(const recalling *r, str id, int64_t number)
 {
     uint32_t k = intern_find(&r->ids, id);
     if (k == INTERN_NONE || number < 0) return NO_ROW;
-    uint64_t row = r->first_row[k] + (uint64_t)number;
-    bool same = row < r->d->n_turns && str_eq(r->d->turns[row].of->id, id);
-    return same ? (uint32_t)row : NO_ROW;
+    const turn *turns = r->d->turns, *first = &turns[r->first_row[k]];
+    for (const turn *t = first; t < turns + r->d->n_turns && t->of == first->of; t++)
+        if (t->number == number) return (uint32_t)(t - turns);
+    return NO_ROW;
 }
 
 static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
 {
     recalling *r = ctx;
     (void)e;
-    if (v->turn < 0) return ST_OK;
+    if (v->rule != RULE_KEPT && v->rule != RULE_DUPLICATE) return ST_OK;
     uint32_t row = row_of(r, v->interaction_id, v->turn), kept = NO_ROW;
     if (v->rule == RULE_DUPLICATE) kept = row_of(r, v->kept_interaction_id, v->kept_turn);
     if (row == NO_ROW || (v->rule == RULE_DUPLICATE && kept == NO_ROW)) {

@@ -113,3 +113,26 @@ void sha256_hex(const unsigned char digest[SHA256_SIZE], char out[SHA256_HEX])
     }
     out[SHA256_HEX - 1] = 0;
 }
+
+void hmac_sha256(str key, str message, unsigned char out[SHA256_SIZE])
+{
+    unsigned char block[64] = {0}, pad[64];
+    sha256 ctx;
+    if (key.n > sizeof block)
+        sha256_of(key, block);
+    else if (key.n)
+        memcpy(block, key.p, key.n);
+    for (unsigned i = 0; i < sizeof block; i++) pad[i] = block[i] ^ 0x36;
+    sha256_init(&ctx);
+    sha256_add(&ctx, pad, sizeof pad);
+    sha256_add(&ctx, message.p, message.n);
+    sha256_end(&ctx, out);
+    for (unsigned i = 0; i < sizeof block; i++) pad[i] = block[i] ^ 0x5c;
+    sha256_init(&ctx);
+    sha256_add(&ctx, pad, sizeof pad);
+    sha256_add(&ctx, out, SHA256_SIZE);
+    sha256_end(&ctx, out);
+    explicit_bzero(block, sizeof block);
+    explicit_bzero(pad, sizeof pad);
+    explicit_bzero(&ctx, sizeof ctx);
+}

@@ -21,4 +21,7 @@ void sha256_end(sha256 *s, unsigned char out[SHA256_SIZE]);
 void sha256_of(str s, unsigned char out[SHA256_SIZE]);
 void sha256_hex(const unsigned char digest[SHA256_SIZE], char out[SHA256_HEX]);
 
+/* HMAC (FIPS 198-1) with SHA-256. */
+void hmac_sha256(str key, str message, unsigned char out[SHA256_SIZE]);
+
 #endif

@@ -16,9 +16,10 @@ typedef struct export_rows {
     size_t n_turns;
 } export_rows;
 
-/* An interaction that went as a whole, for the ledger. */
+/* What went before it was compared, for the ledger. */
 typedef struct dropped_interaction {
     str id;
+    int64_t turn; /* -1: the interaction as a whole */
     rule rule;
 } dropped_interaction;
 

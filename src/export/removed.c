@@ -8,11 +8,11 @@
 #include "base/json.h"
 #include "export/export.h"
 
-/* One line of the ledger: turn is NULL where the whole interaction went. */
+/* One line of the ledger. */
 typedef struct entry {
     str id;
-    const turn *turn;
-    const verdict *verdict;
+    int64_t turn;           /* -1: the whole interaction */
+    const verdict *verdict; /* RULE_DUPLICATE only */
     rule rule;
 } entry;
 
@@ -20,8 +20,7 @@ static int entry_cmp(const void *pa, const void *pb)
 {
     const entry *a = pa, *b = pb;
     int c = str_cmp(a->id, b->id);
-    if (c || !a->turn || !b->turn) return c;
-    return (a->turn->number > b->turn->number) - (a->turn->number < b->turn->number);
+    return c ? c : (a->turn > b->turn) - (a->turn < b->turn);
 }
 
 static size_t gather(const export_rows *rows, const dropped_interaction *dropped, size_t n_dropped,
@@ -29,11 +28,11 @@ static size_t gather(const export_rows *rows, const dropped_interaction *dropped
 {
     size_t n = 0;
     for (size_t i = 0; i < n_dropped; i++)
-        out[n++] = (entry){.id = dropped[i].id, .rule = dropped[i].rule};
+        out[n++] = (entry){dropped[i].id, dropped[i].turn, NULL, dropped[i].rule};
     for (size_t i = 0; i < rows->n_turns; i++) {
         const turn *t = &rows->turns[i];
         const verdict *v = &rows->verdicts[i];
-        if (v->kept_row != NO_ROW) out[n++] = (entry){t->of->id, t, v, RULE_DUPLICATE};
+        if (v->kept_row != NO_ROW) out[n++] = (entry){t->of->id, t->number, v, RULE_DUPLICATE};
     }
     qsort(out, n, sizeof *out, entry_cmp);
     return n;
@@ -43,8 +42,8 @@ static void write_entry(buf *b, const entry *x, const turn *turns)
 {
     buf_z(b, "{\"interaction_id\": ");
     js_write_string(b, x->id);
-    if (x->turn)
-        buf_fmt(b, ", \"turn\": %u", x->turn->number);
+    if (x->turn >= 0)
+        buf_fmt(b, ", \"turn\": %lld", (long long)x->turn);
     else
         buf_z(b, ", \"turn\": null");
     buf_fmt(b, ", \"rule\": \"%s\"", rule_name(x->rule));

@@ -130,8 +130,10 @@ DEFAULTS = {
     "source.scope": "interactions:read analytics:read", "source.since": "",
     "source.page_size": "200", "source.page_delay": "0.5s", "source.lookback": "7d",
     "source.settle": "60s", "source.max_attempts": "5", "source.max_wait": "60s",
-    "source.wait_budget": "1h", "source.timeout": "30s", "source.ca_file": "", "filter.min_rating": "4",
-    "filter.rating_map": "", "filter.bots": "", "redact.rules": "", "embed.model": "",
+    "source.wait_budget": "1h", "source.timeout": "30s", "source.ca_file": "",
+    "filter.min_rating": "4", "filter.rating_map": "", "filter.bots": "", "redact.rules": "",
+    "redact.action": "label", "redact.key_env": "TAMIS_REDACT_KEY", "redact.key_file": "",
+    "redact.store": "no", "embed.model": "",
     "embed.precision": "exact", "dedup.threshold": "0.85", "dedup.domain": "all",
     "dedup.keep": "newest", "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
     "export.jsonl": "", "export.chat": "", "export.removed": ""}

@@ -325,6 +325,30 @@ static void test_file_is_replaced_whole(void **state)
     assert_non_null(strstr(e.msg, path));
 }
 
+/* RFC 4231, cases 1, 2 and 6. */
+static void test_hmac(void **state)
+{
+    (void)state;
+    static const struct {
+        int key_byte, n_key;
+        const char *key, *message, *want;
+    } cases[] = {{0x0b, 20, NULL, "Hi There",
+                  "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+                 {0, 0, "Jefe", "what do ya want for nothing?",
+                  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+                 {0xaa, 131, NULL, "Test Using Larger Than Block-Size Key - Hash Key First",
+                  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char key[131], hex[SHA256_HEX];
+        unsigned char digest[SHA256_SIZE];
+        memset(key, cases[i].key_byte, sizeof key);
+        str k = cases[i].key ? str_from(cases[i].key) : (str){key, (size_t)cases[i].n_key};
+        hmac_sha256(k, str_from(cases[i].message), digest);
+        sha256_hex(digest, hex);
+        assert_string_equal(hex, cases[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_strip),
         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_intern),
         cmocka_unit_test(test_pool_does_each_item_once),
         cmocka_unit_test(test_file_is_replaced_whole),
