@@ -7,29 +7,57 @@
 #include "base/isa.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "dedup/join.h"
 #include "record.h"
+
+/* In `prior`: nothing is known of the row. */
+enum { ROW_UNKNOWN = UINT32_MAX - 1 };
 
 typedef struct greedy_input {
     const float *vectors;  /* [n_vectors, dim] unit vectors, row-major, finite */
     size_t n_vectors, dim; /* dim a multiple of 8, at most 4096 */
     const uint32_t *unit;  /* [n_rows] which vector each row has */
     const uint32_t *group; /* [n_rows] rows of different groups never meet; NULL: one group */
-    size_t n_rows;         /* in final order; below UINT32_MAX */
+    size_t n_rows;         /* in final order; below ROW_UNKNOWN */
     double threshold;      /* 0 < threshold <= 1 */
+
+    /* Vectors that are only near the true ones.  margin[v]: what v's error may add to a cosine, 0: it
+     * is exact; NULL: all are.  doubtful: [n_vectors], out, NULL if margin is: 1 for each vector
+     * that is not exact and that an uncertain decision rests on, else 0.  A decision is uncertain
+     * when some pair of the row is within both margins of the threshold and no kept row is
+     * surely at or above it.  With none doubtful, the same rows are kept as with true vectors. */
+    const float *margin;
+    unsigned char *doubtful;
+
+    /* What an earlier run said of these rows; NULL: nothing.  [n_rows], in row numbers of this
+     * list; kept_row may be ROW_UNKNOWN.  The rows that are known stood in that run's list in
+     * this order, with the same vectors and groups, among others that are gone; dimension
+     * and threshold were the same, and there was no margin.  It saves work and changes nothing;
+     * with a margin it is not used. */
+    const verdict *prior;
 } greedy_input;
+
+typedef struct greedy_counts {
+    join_counts pairs;
+    uint64_t exact;         /* pairs whose cosine was computed in double */
+    uint64_t whole, spared; /* rows looked up among all kept rows; among the added ones alone */
+} greedy_counts;
 
 typedef struct greedy_options {
     isa isa;
     pool *pool;
-    const logger *log;     /* progress "deduplicating", in rows; may be NULL */
+    const logger *log;     /* progress "deduplicating", in rows, and the plan; may be NULL */
     const stop_flag *stop; /* may be NULL */
+    join_plan plan;        /* JOIN_AUTO: the quickest for these vectors */
+    greedy_counts *counts; /* out; may be NULL */
 } greedy_options;
 
 /* out: [n_rows].  For a dropped row: the kept row before it with the highest cosine, ties
- * to the earliest, and that cosine (double precision, index ascending).  Rows with the
- * same unit are duplicates whatever the threshold.  Memory linear in rows.  The result
- * does not depend on threads, blocks or instruction set.  ST_INCOMPLETE: stopped;
- * ST_FAILED: a vector that is not finite, or no memory. */
+ * to the earliest, and that cosine (double precision, index ascending); with a margin, some kept
+ * row before it that is near enough.  Rows with the same unit are duplicates whatever the
+ * threshold, and without a margin so are rows whose vectors have the same bits.  Memory linear in
+ * rows.  The result does not depend on plan, threads, blocks or instruction set.
+ * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite, or no memory. */
 status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out, err *e) MUST_USE;
 
 /* The cosine that decides: double precision, one plain loop, index ascending. */

@@ -8,90 +8,9 @@
 
 #include <math.h>
 
-#include "dedup/greedy.h"
-
-static uint64_t random_state = 1;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((random_state >> 33) % n);
-}
-
-static float random_float(void)
-{
-    return (float)random_below(1u << 24) / (float)(1u << 23) - 1.0f;
-}
-
-static float *random_floats(size_t n)
-{
-    float *p = malloc((n + 1) * sizeof *p);
-    assert_non_null(p);
-    for (size_t i = 0; i < n; i++) p[i] = random_float();
-    return p;
-}
+#include "plain_greedy.h"
 
 /* --- greedy --------------------------------------------------------------------------------- */
-
-typedef struct rows {
-    float *vectors;
-    uint32_t *unit, *group;
-    greedy_input in;
-} rows;
-
-static void rows_free(rows *r)
-{
-    free(r->vectors);
-    free(r->unit);
-    free(r->group);
-}
-
-/* Unit vectors around a few centres, so that cosines lie on both sides of the threshold; some have
- * the same bits under different numbers. */
-static rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double spread, uint32_t groups)
-{
-    rows r = {random_floats(n_vectors * dim), calloc(n_rows + 1, 4), calloc(n_rows + 1, 4), {0}};
-    assert_true(r.unit && r.group);
-    for (size_t v = 0; v < n_vectors; v++) {
-        float *x = r.vectors + v * dim;
-        const float *centre = r.vectors + (v ? random_below((uint32_t)v) : 0) * dim;
-        if (v > 9 && random_below(10) < 8)
-            for (size_t i = 0; i < dim; i++) x[i] = centre[i] + (float)spread * x[i];
-        double norm = sqrt(cosine_exact(x, x, dim));
-        for (size_t i = 0; i < dim; i++) x[i] = (float)((double)x[i] / norm);
-        if (v > 9 && random_below(20) == 0) memcpy(x, centre, dim * sizeof *x);
-    }
-    for (size_t i = 0; i < n_rows; i++) {
-        r.unit[i] = random_below((uint32_t)n_vectors);
-        r.group[i] = random_below(groups);
-    }
-    r.in = (greedy_input){.vectors = r.vectors,
-                          .n_vectors = n_vectors,
-                          .dim = dim,
-                          .unit = r.unit,
-                          .group = groups > 1 ? r.group : NULL,
-                          .n_rows = n_rows,
-                          .threshold = 0.85};
-    return r;
-}
-
-/* The rule as it is worded. */
-static void plain(const greedy_input *in, verdict *out)
-{
-    for (size_t i = 0; i < in->n_rows; i++) {
-        const float *x = in->vectors + in->unit[i] * in->dim;
-        bool dropped = false;
-        out[i] = (verdict){NO_ROW, -HUGE_VAL};
-        for (size_t k = 0; k < i; k++) {
-            const float *y = in->vectors + in->unit[k] * in->dim;
-            if (out[k].kept_row != NO_ROW || (in->group && in->group[i] != in->group[k])) continue;
-            double cosine = cosine_exact(x, y, in->dim);
-            if (cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0) dropped = true;
-            if (cosine > out[i].score) out[i] = (verdict){(uint32_t)k, cosine};
-        }
-        if (!dropped) out[i] = (verdict){NO_ROW, 1.0};
-    }
-}
 
 static void check(const greedy_input *in, int n_threads, isa set, size_t *n_kept)
 {
@@ -199,7 +118,12 @@ static void test_ties_go_to_the_earliest(void **state)
     verdict out[3];
     err e = {0};
     pool *p;
-    greedy_input in = {vectors[0], 3, 8, unit, NULL, 3, 0.7};
+    greedy_input in = {.vectors = vectors[0],
+                       .n_vectors = 3,
+                       .dim = 8,
+                       .unit = unit,
+                       .n_rows = 3,
+                       .threshold = 0.7};
     assert_int_equal(pool_new(1, &p, &e), ST_OK);
     assert_int_equal(greedy_run(&in, &(greedy_options){.isa = ISA_SCALAR, .pool = p}, out, &e),
                      ST_OK);
@@ -217,7 +141,12 @@ static void test_what_is_refused(void **state)
     err e = {0};
     pool *p;
     stop_flag stop = 1;
-    greedy_input in = {vectors[0], 2, 8, unit, NULL, 2, 0.85};
+    greedy_input in = {.vectors = vectors[0],
+                       .n_vectors = 2,
+                       .dim = 8,
+                       .unit = unit,
+                       .n_rows = 2,
+                       .threshold = 0.85};
     assert_int_equal(pool_new(1, &p, &e), ST_OK);
     greedy_options o = {.isa = ISA_SCALAR, .pool = p};
     assert_int_equal(greedy_run(&in, &o, out, &e), ST_FAILED);

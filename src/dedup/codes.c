@@ -1,0 +1,264 @@
+/* codes.c - makes the codes.  What the numbers promise, and why, stands in join.c.
+ *
+ * All first codes share one scale, so that an integer product alone says how near two vectors
+ * can be.  It is known only when every vector has been turned: the turned components wait in
+ * the place of the second code meanwhile. */
+#include "dedup/codes.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/gemm.h"
+
+enum { STRIP = 128 };
+
+typedef struct strip_most { /* of one strip of vectors */
+    double component, rest, norm;
+} strip_most;
+
+typedef struct coding {
+    codes *c;
+    gemm_fn gemm;
+    float *panels;    /* the turn, packed */
+    size_t columns;   /* its rows, filled up to whole panels */
+    float *scratch;   /* for each worker [STRIP, columns] */
+    strip_most *most; /* for each strip */
+    double off;       /* rounding of a turned vector of length 1: its error's length */
+    double share;     /* how the product of two rests is split: see encode_first */
+    double factor;    /* the same for an error and a norm */
+} coding;
+
+void codes_release(codes *c)
+{
+    free(c->first);
+    free(c->rest);
+    free(c->error);
+    free(c->second);
+    free(c->heads);
+    *c = (codes){0};
+}
+
+static void *aligned(size_t a, size_t b)
+{
+    void *p = NULL;
+    size_t bytes;
+    if (__builtin_mul_overflow(a, b, &bytes) || bytes > SIZE_MAX - 128) return NULL;
+    return posix_memalign(&p, 64, bytes + 64) ? NULL : p;
+}
+
+static float up(double x)
+{
+    return (float)(x * (1 + 1e-6));
+}
+
+static double norm_of(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
+/* Where the turned components of a vector wait. */
+static float *waiting(const codes *c, size_t vector)
+{
+    return (float *)(void *)(c->second + vector * c->in->dim);
+}
+
+/* Length of what the turn leaves out of a vector, rounded up. */
+static double rest_of(const coding *g, size_t vector, double turned)
+{
+    const codes_input *in = g->c->in;
+    if (!in->turn) return 0;
+    double squares = in->squares[vector], low = turned - g->off * sqrt(squares);
+    double rest = (1 + in->turn_error) * squares - (low > 0 ? low * low : 0);
+    return sqrt(rest > 0 ? rest : 0) + 1e-9 * in->longest;
+}
+
+static void turn_strip(void *ctx, size_t item, int worker)
+{
+    coding *g = ctx;
+    const codes_input *in = g->c->in;
+    const size_t from = item * STRIP, k = in->length;
+    const size_t m = in->n - from < STRIP ? in->n - from : STRIP;
+    float *y = g->scratch + (size_t)worker * STRIP * g->columns;
+    strip_most most = {0};
+    g->gemm(&(gemm_job){.x = in->vectors + from * in->dim,
+                        .ldx = in->dim,
+                        .m = m,
+                        .k = in->dim,
+                        .w = g->panels,
+                        .y = y,
+                        .ldy = g->columns,
+                        .n = g->columns});
+    for (size_t i = 0; i < m; i++) {
+        const float *turned = y + i * g->columns;
+        memcpy(waiting(g->c, from + i), turned, k * sizeof *turned);
+        for (size_t j = 0; j < k; j++)
+            most.component = fmax(most.component, fabs((double)turned[j]));
+        most.rest = fmax(most.rest, rest_of(g, from + i, norm_of(turned, k)));
+    }
+    g->most[item] = most;
+}
+
+/* Adding and taking away 1.5 * 2^23 rounds a small float32 to the nearest whole number. */
+static inline float nearest(float x)
+{
+    return (x + 12582912.0f) - 12582912.0f;
+}
+
+static double encode_first(const coding *g, size_t vector)
+{
+    codes *c = g->c;
+    const codes_input *in = c->in;
+    const size_t k = in->length;
+    const float *x = in->turn ? waiting(c, vector) : in->vectors + vector * in->dim;
+    int8_t *code = c->first + vector * 4 * c->words;
+    const float inverse = (float)(1 / c->scale);
+    double norm = 0, error = 0, turned = 0;
+    for (size_t i = 0; i < k; i++) {
+        float at = nearest(x[i] * inverse);
+        at = at > 127 ? 127 : at < -127 ? -127 : at;
+        double off = (double)x[i] - (double)at * c->scale;
+        code[i] = (int8_t)at;
+        norm += (double)at * (double)at;
+        error += off * off;
+        turned += (double)x[i] * (double)x[i];
+    }
+    norm = sqrt(norm) * (1 + 1e-9);
+    error = sqrt(error) * (1 + 1e-9) + g->off * sqrt(in->squares[vector]) + 1e-12 * in->longest;
+    double rest = rest_of(g, vector, sqrt(turned));
+    double left = sqrt(error * error + rest * rest) / c->scale * (1 + 1e-9); /* in steps */
+    int as_query = (int)ceil(left / g->share), as_column = (int)ceil(left * g->share);
+    for (int i = 0; i < 3; i++) code[k + (size_t)i] = (int8_t)((as_query + i) / 3);
+    code[k + 3] = (int8_t)ceil(norm / g->factor);
+    c->rest[vector][0] = (uint8_t)as_column;
+    c->rest[vector][1] = (uint8_t)ceil(error / c->scale * (1 + 1e-9) * g->factor);
+    c->error[vector] = up(error);
+    return norm * c->scale;
+}
+
+/* In float32, with eight sums side by side; `error` allows for that. */
+static void encode_second(codes *c, size_t vector)
+{
+    enum { LANES = 8 };
+    const codes_input *in = c->in;
+    const float *x = in->vectors + vector * in->dim;
+    int8_t *code = c->second + vector * in->dim;
+    float most[LANES] = {0}, errors[LANES] = {0};
+    int32_t squares[LANES] = {0};
+    for (size_t i = 0; i < in->dim; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float size = fabsf(x[i + l]);
+            most[l] = size > most[l] ? size : most[l];
+        }
+    for (size_t l = 1; l < LANES; l++) most[0] = most[l] > most[0] ? most[l] : most[0];
+    const float scale = most[0] > 1e-20f ? most[0] / 127 : 1, inverse = 1 / scale;
+    for (size_t i = 0; i < in->dim; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float at = nearest(x[i + l] * inverse);
+            at = at > 127 ? 127 : at < -127 ? -127 : at;
+            float off = x[i + l] - scale * at;
+            errors[l] += off * off;
+            squares[l] += (int32_t)at * (int32_t)at;
+            code[i + l] = (int8_t)at;
+        }
+    double error = 0, norm = 0;
+    for (size_t l = 0; l < LANES; l++) {
+        error += (double)errors[l];
+        norm += squares[l];
+    }
+    c->heads[vector] = (code_head){.scale = scale,
+                                   .error = up(sqrt(error) * (1 + 1e-4) + 1e-6 * in->longest),
+                                   .norm = up((double)scale * sqrt(norm))};
+}
+
+static void encode_strip(void *ctx, size_t item, int worker)
+{
+    coding *g = ctx;
+    const codes_input *in = g->c->in;
+    const size_t to = (item + 1) * STRIP < in->n ? (item + 1) * STRIP : in->n;
+    (void)worker;
+    for (size_t i = item * STRIP; i < to; i++) {
+        double norm = encode_first(g, i);
+        g->most[item].norm = fmax(g->most[item].norm, norm);
+        if (in->turn) encode_second(g->c, i);
+    }
+}
+
+static status allocate(coding *g, size_t strips, err *e)
+{
+    codes *c = g->c;
+    const codes_input *in = c->in;
+    c->first = aligned(in->n, 4 * c->words);
+    c->rest = calloc(in->n + 1, sizeof *c->rest);
+    c->error = calloc(in->n + 1, sizeof *c->error);
+    g->most = calloc(strips + 1, sizeof *g->most);
+    bool ok = c->first && c->rest && c->error && g->most;
+    if (in->turn) {
+        c->second = aligned(in->n, in->dim);
+        c->heads = calloc(in->n + 1, sizeof *c->heads);
+        g->panels = aligned(g->columns * in->dim, sizeof *g->panels);
+        g->scratch = aligned((size_t)pool_size(in->pool) * STRIP * g->columns, sizeof(float));
+        ok = ok && c->second && c->heads && g->panels && g->scratch;
+    }
+    return ok ? ST_OK : err_nomem(e, "deduplicating");
+}
+
+static void pack_turn(coding *g)
+{
+    const codes_input *in = g->c->in;
+    memset(g->panels, 0, g->columns * in->dim * sizeof *g->panels);
+    for (size_t r = 0; r < in->length; r++)
+        for (size_t i = 0; i < in->dim; i++)
+            g->panels[(r / GEMM_PANEL * in->dim + i) * GEMM_PANEL + r % GEMM_PANEL] =
+                in->turn[r * in->dim + i];
+}
+
+/* The scale: no component clipped, and every number of the last word fits its byte. */
+static void choose_scale(coding *g, strip_most most)
+{
+    codes *c = g->c;
+    const codes_input *in = c->in;
+    const double half =
+        sqrt((double)in->length) / 2 * (1 + 1e-6) + 1e-3; /* longest error, in steps */
+    g->factor = 250 / (half + 1);
+    c->scale = fmax(most.component / 127 * (1 + 1e-6), most.rest / 280);
+    c->scale = fmax(c->scale, in->longest * 1.05 / (120 * g->factor));
+    double error = half + g->off * in->longest / c->scale;
+    double left = sqrt(pow(most.rest / c->scale, 2) + error * error) * (1 + 1e-6);
+    g->share = left <= 254 ? 1 : 254 / left;
+}
+
+status codes_make(const codes_input *in, codes *out, err *e)
+{
+    const size_t strips = (in->n + STRIP - 1) / STRIP;
+    const double gamma = (double)in->dim * 0x1p-24 / (1 - (double)in->dim * 0x1p-24);
+    *out = (codes){.in = in, .words = in->length / 4 + 1};
+    coding g = {.c = out,
+                .gemm = gemm_for(in->isa),
+                .columns = (in->length + GEMM_PANEL - 1) / GEMM_PANEL * GEMM_PANEL};
+    strip_most most = {.component = in->largest};
+    status st = allocate(&g, strips, e);
+    if (st) goto done;
+    if (in->turn) {
+        g.off = sqrt((double)in->length) * gamma * (1 + in->turn_error);
+        pack_turn(&g);
+        pool_run(in->pool, strips, turn_strip, &g);
+        most.component = 0;
+        for (size_t s = 0; s < strips; s++) {
+            most.component = fmax(most.component, g.most[s].component);
+            most.rest = fmax(most.rest, g.most[s].rest);
+        }
+    }
+    choose_scale(&g, most);
+    pool_run(in->pool, strips, encode_strip, &g);
+    for (size_t s = 0; s < strips; s++) out->reach = fmax(out->reach, g.most[s].norm);
+    out->fuzz = (in->turn_error + 1e-9) * in->longest * in->longest;
+done:
+    free(g.panels);
+    free(g.scratch);
+    free(g.most);
+    return st;
+}

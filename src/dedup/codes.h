@@ -1,0 +1,47 @@
+/* codes.h - short codes of vectors, with what they leave out (join.c says what for). */
+#ifndef TAMIS_DEDUP_CODES_H
+#define TAMIS_DEDUP_CODES_H
+
+#include <stdint.h>
+
+#include "base/isa.h"
+#include "base/pool.h"
+
+typedef struct codes_input {
+    const float *vectors;  /* [n, dim] */
+    size_t n, dim;         /* dim a multiple of 8, at most 4096 */
+    const double *squares; /* [n] squared lengths */
+    double longest;        /* no vector is longer; 1 at least */
+    double largest;        /* no component is greater */
+    const float *turn;     /* [length, dim] nearly orthonormal rows; NULL: no turn, length = dim */
+    size_t length;         /* of the first code; a multiple of 4; with a turn, at most dim / 4 */
+    double turn_error;     /* spectral norm of turn * turn' - I is not above it */
+    isa isa;
+    pool *pool;
+} codes_input;
+
+/* The second code of a vector x, all dimensions: x is nearly scale * code. */
+typedef struct code_head {
+    float scale;
+    float error; /* |x - scale * code|, rounded up */
+    float norm;  /* |scale * code|, rounded up */
+} code_head;
+
+typedef struct codes {
+    const codes_input *in;
+    size_t words;       /* of a first code: length / 4 and one of what it leaves out */
+    double scale;       /* of all first codes */
+    double reach;       /* no first code, scaled, is longer */
+    double fuzz;        /* what roundings may add to a bound */
+    int8_t *first;      /* [n][4 * words] as a query */
+    uint8_t (*rest)[2]; /* [n] the last word of a column: rest[0] three times, rest[1] */
+    float *error;       /* [n] of the first code */
+    int8_t *second;     /* [n][dim]; NULL without a turn: the first code is as good */
+    code_head *heads;   /* [n] */
+} codes;
+
+/* in stays borrowed.  Release in any case. */
+status codes_make(const codes_input *in, codes *out, err *e) MUST_USE;
+void codes_release(codes *c);
+
+#endif

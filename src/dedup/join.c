@@ -1,0 +1,432 @@
+/* join.c - near vectors by short integer codes, without missing one.
+ *
+ * A pair (x, y) is of interest if x.y >= limit.  Three levels say for almost all pairs that it is
+ * not, each by an upper bound on x.y that holds whatever the vectors are; what is left goes to
+ * the exact cosine (decide.c).
+ *
+ * First level.  P [k, dim] has nearly orthonormal rows: |P P' - I| <= d (subspace.c; without a turn
+ * P = I, d = 0).  The eigenvalues of I - P'P are 1 and, on the span of P's rows, between -d and
+ * d, so M = (1 + d) I - P'P has none below 0, and by Cauchy and Schwarz
+ *
+ *     x.y = Px.Py + x'My - d x.y  <=  Px.Py + r_x r_y + d |x||y|,   r_x^2 = (1 + d)|x|^2 - |Px|^2.
+ *
+ * With integer codes c at one scale s, Px = s c_x + e_x, and a second time by Cauchy and Schwarz
+ *
+ *     Px.Py + r_x r_y = s^2 c_x.c_y + s c_x.e_y + e_x.s c_y + (e_x.e_y + r_x r_y)
+ *                    <= s^2 c_x.c_y + |s c_x||e_y| + |e_x||s c_y| + l_x l_y,   l^2 = |e|^2 + r^2.
+ *
+ * The second and the last term become one more word of four bytes in the codes: with numbers
+ * rounded up, b_y >= f l_y/s and a_1 + a_2 + a_3 >= l_x/(f s) give (a_1 + a_2 + a_3) b_y >= l_x l_y/s^2
+ * for any f, and likewise for |s c_x| and |e_y|.  |s c_y| is at most `reach`.  So an integer product D
+ * of k + 4 bytes is all that differs from pair to pair:
+ *
+ *     x.y <= s^2 D + |e_x| reach + d L^2,   L the greatest length,
+ *
+ * and the pair is passed over if D is below the least integer for which the right side reaches
+ * the limit.  Columns are bytes without sign (code + 128, as the instruction wants one side), which
+ * adds 128 times the sum of c_x, a number of the query.
+ *
+ * Px itself is rounded: a chain of dim fused multiply-adds in float32 is off by at most
+ * g |P_i||x|, g = dim u/(1 - dim u), u = 2^-24 (Higham, Accuracy and Stability of Numerical
+ * Algorithms, 3.1), so the vector of k of them by sqrt(k) g (1 + d) |x|.  That is added to |e_x|
+ * and taken from |Px| before r_x is formed.
+ *
+ * Second level.  Codes of all dimensions of the vector as it is, each with a scale of its own:
+ * x = s_x c_x + e_x gives x.y <= s_x s_y c_x.c_y + |s_x c_x||e_y| + |e_x|(|s_y c_y| + |e_y|).
+ *
+ * Numbers that are formed in double (norms, limits: a relative error below 1e-12 for dim <= 4096,
+ * as has cosine_exact, the sum that a bound must not miss) are rounded up by 1e-9 or more; `fuzz`
+ * holds that and d L^2.
+ *
+ * A set keeps the first codes of its members packed in panels.  A piece of the set stays in the
+ * second cache while the queries pass; hits are written down sparsely, then weighed with their
+ * second codes fetched ahead. */
+#include "dedup/join.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/gemm.h"
+#include "dedup/codes.h"
+#include "dedup/subspace.h"
+
+enum {
+    AHEAD = 12,         /* hits whose second codes are on their way */
+    TURN_PAYS = 6000,   /* vectors, from which on */
+    SAMPLE = 2048,      /* vectors for the directions */
+    TRIAL_COLUMNS = 512 /* and for trying plans, as well as SCAN_QUERIES queries */
+};
+
+struct join {
+    join_input in;
+    join_plan plan;
+    const scan_kernels *k;
+    codes_input coding;
+    codes codes;
+    float *turn; /* [length, dim] */
+};
+
+static const size_t lengths[JOIN_PLANS] = {
+    [JOIN_PREFIX_28] = 28, [JOIN_PREFIX_44] = 44, [JOIN_PREFIX_60] = 60};
+
+join_plan join_plan_of(const join *j)
+{
+    return j->plan;
+}
+
+const char *join_plan_name(join_plan p)
+{
+    static const char *const names[JOIN_PLANS] = {"auto", "first 28 dimensions, turned",
+                                                  "first 44 dimensions, turned",
+                                                  "first 60 dimensions, turned", "all dimensions"};
+    return names[p];
+}
+
+/* --- sets ----------------------------------------------------------------------------------- */
+
+static bool make_room(const join *j, join_set *s)
+{
+    const size_t chunk = s->n / SCAN_COLUMNS;
+    if (s->n == s->cap) {
+        uint32_t cap = s->cap ? s->cap * 2 : SCAN_COLUMNS;
+        uint32_t *vector = reallocarray(s->vector, cap, sizeof *vector);
+        if (!vector) return false;
+        s->vector = vector;
+        uint8_t **chunks = reallocarray(s->chunks, cap / SCAN_COLUMNS, sizeof *chunks);
+        if (!chunks) return false;
+        s->chunks = chunks;
+        s->cap = cap;
+    }
+    if (chunk < s->n_chunks) return true;
+    void *p = NULL;
+    const size_t bytes = SCAN_COLUMNS * 4 * j->codes.words;
+    if (posix_memalign(&p, 64, bytes)) return false;
+    s->chunks[s->n_chunks++] = memset(p, 0, bytes);
+    return true;
+}
+
+status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
+{
+    if (!make_room(j, s)) return err_nomem(e, "deduplicating");
+    const codes *c = &j->codes;
+    const size_t at = s->n % SCAN_COLUMNS, words = c->words;
+    const int8_t *code = c->first + (size_t)vector * 4 * words;
+    uint8_t *to = s->chunks[s->n / SCAN_COLUMNS] + at / SCAN_PANEL * words * SCAN_PANEL * 4 +
+                  at % SCAN_PANEL * 4;
+    for (size_t w = 0; w + 1 < words; w++, code += 4, to += SCAN_PANEL * 4)
+        for (size_t b = 0; b < 4; b++) to[b] = (uint8_t)(code[b] + 128);
+    to[0] = to[1] = to[2] = c->rest[vector][0];
+    to[3] = c->rest[vector][1];
+    s->vector[s->n++] = vector;
+    return ST_OK;
+}
+
+void join_set_clear(join_set *s)
+{
+    s->n = 0;
+}
+
+void join_set_release(join_set *s)
+{
+    for (size_t i = 0; i < s->n_chunks; i++) free(s->chunks[i]);
+    free(s->chunks);
+    free(s->vector);
+    *s = (join_set){0};
+}
+
+/* --- searching ------------------------------------------------------------------------------ */
+
+status join_scratch_init(const join *j, join_scratch *s, err *e)
+{
+    const size_t bytes = 4 * j->codes.words;
+    void *wide = NULL;
+    *s = (join_scratch){.queries = malloc(SCAN_QUERIES * bytes),
+                        .limits = calloc(SCAN_QUERIES, sizeof *s->limits),
+                        .offsets = calloc(SCAN_QUERIES, sizeof *s->offsets),
+                        .hits = malloc(sizeof *s->hits * SCAN_QUERIES * SCAN_COLUMNS)};
+    bool ok = !posix_memalign(&wide, 64, (SCAN_QUERIES + SCAN_PANEL) * bytes * sizeof *s->wide);
+    s->wide = wide;
+    ok = ok && s->queries && s->limits && s->offsets && s->hits;
+    return ok ? ST_OK : err_nomem(e, "deduplicating");
+}
+
+void join_scratch_release(join_scratch *s)
+{
+    free(s->queries);
+    free(s->limits);
+    free(s->offsets);
+    free(s->wide);
+    free(s->hits);
+    *s = (join_scratch){0};
+}
+
+/* The least product of the first code, without its offset, that may matter. */
+static int32_t limit_of(const codes *c, uint32_t vector, double limit, int64_t offset)
+{
+    double least = limit - (double)c->error[vector] * c->reach - c->fuzz;
+    double steps = floor(least / (c->scale * c->scale));
+    if (!(steps > -1e9)) return INT32_MIN;
+    if (steps > 1e9) return INT32_MAX;
+    return (int32_t)((int64_t)steps + offset);
+}
+
+static void take_queries(const codes *c, const join_look *l, join_scratch *s)
+{
+    const size_t bytes = 4 * c->words;
+    for (size_t q = 0; q < l->n; q++) {
+        const int8_t *code = c->first + (size_t)l->vectors[q] * bytes;
+        int64_t sum = 0;
+        memcpy(s->queries + q * bytes, code, bytes);
+        for (size_t i = 0; i + 4 < bytes; i++) sum += code[i];
+        s->offsets[q] = 128 * sum;
+    }
+}
+
+/* Can the pair matter, as its second codes see it? */
+static bool may_matter(const join *j, uint32_t x, uint32_t y, double limit)
+{
+    const codes *c = &j->codes;
+    const size_t dim = j->in.dim;
+    const code_head *a = &c->heads[x], *b = &c->heads[y];
+    int32_t product = j->k->dot_codes(c->second + x * dim, c->second + y * dim, dim);
+    double most = (double)a->scale * (double)b->scale * product +
+                  (double)a->norm * (double)b->error +
+                  (double)a->error * ((double)b->norm + (double)b->error);
+    return !(most + c->fuzz < limit);
+}
+
+static void fetch(const join *j, uint32_t vector)
+{
+    const int8_t *code = j->codes.second + (size_t)vector * j->in.dim;
+    __builtin_prefetch(&j->codes.heads[vector]);
+    for (size_t i = 0; i < j->in.dim; i += 64) __builtin_prefetch(code + i);
+}
+
+/* The hits of a piece of the set that begins at member `first`. */
+static void weigh_hits(const join *j, const join_look *l, join_scratch *s, size_t n, uint32_t first)
+{
+    enum { COLUMN = 0xFFFF };
+    const uint32_t *vector = l->set->vector + first;
+    const bool second = j->codes.second != NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) /* columns that only fill up the last panel, go */
+        if (first + (s->hits[i] & COLUMN) < l->to) s->hits[kept++] = s->hits[i];
+    for (size_t i = 0; second && i < AHEAD && i < kept; i++) fetch(j, vector[s->hits[i] & COLUMN]);
+    for (size_t i = 0; i < kept; i++) {
+        const size_t q = s->hits[i] >> 16;
+        const uint32_t column = s->hits[i] & COLUMN;
+        if (second) {
+            if (i + AHEAD < kept) fetch(j, vector[s->hits[i + AHEAD] & COLUMN]);
+            s->counts.coded++;
+            if (!may_matter(j, l->vectors[q], vector[column], l->limits[q])) continue;
+        }
+        s->counts.found++;
+        l->found(l->ctx, q, first + column);
+    }
+}
+
+void join_search(const join *j, const join_look *l, join_scratch *s)
+{
+    const codes *c = &j->codes;
+    if (!l->n) return;
+    take_queries(c, l, s);
+    size_t active = 0;
+    for (uint32_t chunk = l->seen[0] / SCAN_COLUMNS; (size_t)chunk * SCAN_COLUMNS < l->to;
+         chunk++) {
+        const uint32_t first = chunk * SCAN_COLUMNS;
+        const uint32_t columns = l->to - first < SCAN_COLUMNS ? l->to - first : SCAN_COLUMNS;
+        while (active < l->n && l->seen[active] < first + columns) active++;
+        for (size_t q = 0; q < active; q++)
+            s->limits[q] = limit_of(c, l->vectors[q], l->limits[q], s->offsets[q]);
+        size_t n = j->k->scan(&(scan_job){.queries = s->queries,
+                                          .limits = s->limits,
+                                          .n_queries = active,
+                                          .panels = l->set->chunks[chunk],
+                                          .n_panels = (columns + SCAN_PANEL - 1) / SCAN_PANEL,
+                                          .words = c->words,
+                                          .wide = s->wide,
+                                          .hits = s->hits});
+        s->counts.scanned += (uint64_t)active * columns;
+        weigh_hits(j, l, s, n, first);
+    }
+}
+
+/* --- the plan ------------------------------------------------------------------------------- */
+
+/* Encodes under a plan; basis: [60, dim], of which a prefix is taken, or NULL. */
+static status encode(join *j, join_plan plan, const double *basis, err *e)
+{
+    const join_input *in = &j->in;
+    j->plan = plan;
+    j->coding = (codes_input){.vectors = in->vectors,
+                              .n = in->n,
+                              .dim = in->dim,
+                              .squares = in->squares,
+                              .longest = in->longest,
+                              .largest = in->largest,
+                              .length = in->dim,
+                              .isa = in->isa,
+                              .pool = in->pool};
+    if (plan != JOIN_ALL) {
+        j->coding.length = lengths[plan];
+        j->turn = calloc(lengths[plan] * in->dim, sizeof *j->turn);
+        if (!j->turn) return err_nomem(e, "deduplicating");
+        j->coding.turn = j->turn;
+        status st = subspace_turn(basis, lengths[plan], in->dim, j->turn, &j->coding.turn_error, e);
+        if (st) return st;
+    }
+    return codes_make(&j->coding, &j->codes, e);
+}
+
+void join_free(join *j)
+{
+    if (!j) return;
+    codes_release(&j->codes);
+    free(j->turn);
+    free(j);
+}
+
+typedef struct trial {
+    join_input in; /* of the vectors taken on trial */
+    float *vectors;
+    double *squares;
+} trial;
+
+static void count_only(void *ctx, size_t query, uint32_t member)
+{
+    (void)ctx;
+    (void)query;
+    (void)member;
+}
+
+/* What a pair costs under a plan, in nanoseconds or so: the words of its first code, and shares
+ * of the pairs that need the second one, and more.  Measured on one machine; the plan is about
+ * time alone. */
+static double cost_of(isa set, size_t words, const join_counts *n)
+{
+    static const struct {
+        double word, coded, found;
+    } costs[] = {[ISA_SCALAR] = {1.5, 120, 250},
+                 [ISA_AVX2] = {0.05, 30, 100},
+                 [ISA_AVX512] = {0.035, 25, 90},
+                 [ISA_AVX512VNNI] = {0.022, 25, 90}};
+    const double all = (double)n->scanned;
+    return costs[set].word * (double)words + costs[set].coded * (double)n->coded / all +
+           costs[set].found * (double)n->found / all;
+}
+
+static status try_plan(const trial *t, join_plan plan, const double *basis, double *cost, err *e)
+{
+    join j = {.in = t->in, .k = scan_kernels_for(t->in.isa)};
+    join_set set = {0};
+    join_scratch s = {0};
+    uint32_t vectors[SCAN_QUERIES], seen[SCAN_QUERIES] = {0};
+    double limits[SCAN_QUERIES];
+    status st = encode(&j, plan, basis, e);
+    for (uint32_t i = 0; st == ST_OK && i < TRIAL_COLUMNS; i++) st = join_set_add(&j, &set, i, e);
+    if (st == ST_OK) st = join_scratch_init(&j, &s, e);
+    if (st) goto done;
+    for (uint32_t q = 0; q < SCAN_QUERIES; q++) {
+        vectors[q] = TRIAL_COLUMNS + q;
+        limits[q] = t->in.threshold;
+    }
+    join_search(&j,
+                &(join_look){.set = &set,
+                             .vectors = vectors,
+                             .seen = seen,
+                             .to = set.n,
+                             .limits = limits,
+                             .n = SCAN_QUERIES,
+                             .found = count_only},
+                &s);
+    *cost = cost_of(t->in.isa, j.codes.words, &s.counts);
+done:
+    join_scratch_release(&s);
+    join_set_release(&set);
+    codes_release(&j.codes);
+    free(j.turn);
+    return st;
+}
+
+/* Vectors spread evenly over all. */
+static bool take_sample(const join_input *in, size_t n, float *vectors, double *squares)
+{
+    if (!vectors) return false;
+    for (size_t i = 0; i < n; i++) {
+        size_t v = (size_t)((unsigned __int128)i * in->n / n);
+        memcpy(vectors + i * in->dim, in->vectors + v * in->dim, in->dim * sizeof *vectors);
+        if (squares) squares[i] = in->squares[v];
+    }
+    return true;
+}
+
+static status try_plans(const join_input *in, const double *basis, join_plan *best, err *e)
+{
+    const size_t n = TRIAL_COLUMNS + SCAN_QUERIES;
+    trial t = {.in = *in,
+               .vectors = calloc(n * in->dim, sizeof *t.vectors),
+               .squares = calloc(n, sizeof *t.squares)};
+    double least = HUGE_VAL, cost = 0;
+    status st = t.squares && take_sample(in, n, t.vectors, t.squares)
+                    ? ST_OK
+                    : err_nomem(e, "deduplicating");
+    t.in.vectors = t.vectors;
+    t.in.squares = t.squares;
+    t.in.n = n;
+    for (join_plan p = JOIN_PREFIX_28; st == ST_OK && p <= JOIN_ALL; p++) {
+        if (lengths[p] * 4 > in->dim) continue;
+        st = try_plan(&t, p, basis, &cost, e);
+        if (st || cost >= least) continue;
+        least = cost;
+        *best = p;
+    }
+    free(t.vectors);
+    free(t.squares);
+    return st;
+}
+
+static status find_basis(const join_input *in, size_t length, double *basis, err *e)
+{
+    const size_t n = in->n < SAMPLE ? in->n : SAMPLE;
+    float *sample = calloc(n * in->dim + 1, sizeof *sample);
+    status st = take_sample(in, n, sample, NULL) ? ST_OK : err_nomem(e, "deduplicating");
+    if (st == ST_OK)
+        st = subspace_find(&(subspace_input){.vectors = sample,
+                                             .n = n,
+                                             .dim = in->dim,
+                                             .n_basis = length,
+                                             .isa = in->isa,
+                                             .pool = in->pool},
+                           basis, e);
+    free(sample);
+    return st;
+}
+
+status join_new(const join_input *in, join **out, err *e)
+{
+    *out = NULL;
+    join *j = calloc(1, sizeof *j);
+    if (!j) return err_nomem(e, "deduplicating");
+    *j = (join){.in = *in, .k = scan_kernels_for(in->isa)};
+    join_plan plan = in->plan;
+    size_t most = 0; /* dimensions of the longest prefix that there is room for */
+    for (join_plan p = JOIN_PREFIX_28; p < JOIN_ALL; p++)
+        if (lengths[p] * 4 <= in->dim) most = lengths[p];
+    if (plan == JOIN_AUTO && (in->n < TURN_PAYS || !most)) plan = JOIN_ALL;
+    if (lengths[plan] > most) plan = JOIN_ALL;
+    double *basis = NULL;
+    status st = ST_OK;
+    if (plan != JOIN_ALL) {
+        basis = calloc(most * in->dim, sizeof *basis);
+        st = basis ? find_basis(in, most, basis, e) : err_nomem(e, "deduplicating");
+    }
+    if (st == ST_OK && plan == JOIN_AUTO) st = try_plans(in, basis, &plan, e);
+    if (st == ST_OK) st = encode(j, plan, basis, e);
+    free(basis);
+    if (st == ST_OK)
+        *out = j;
+    else
+        join_free(j);
+    return st;
+}

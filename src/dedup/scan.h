@@ -1,0 +1,46 @@
+/* scan.h - the inner loops of the join: integer products of codes, and what reaches its limit.
+ *
+ * Integers do not round, so every instruction set gives the same hits. */
+#ifndef TAMIS_DEDUP_SCAN_H
+#define TAMIS_DEDUP_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/isa.h"
+
+enum {
+    SCAN_PANEL = 16,     /* columns that lie side by side */
+    SCAN_COLUMNS = 1024, /* most columns of a job: a hit has 16 bits for its column */
+    SCAN_QUERIES = 128   /* most queries of a job */
+};
+
+/* Finds the pairs with  sum of query[i] * column[i]  >=  limit of the query. */
+typedef struct scan_job {
+    const int8_t *queries; /* [n_queries][4 * words], rows 4-aligned */
+    const int32_t *limits; /* [n_queries] */
+    size_t n_queries;
+    const uint8_t *panels; /* [n_panels][words][SCAN_PANEL][4]; 64-aligned */
+    size_t n_panels, words;
+    int16_t *wide;  /* scratch [(SCAN_QUERIES + SCAN_PANEL) * 4 * words], 64-aligned */
+    uint32_t *hits; /* out: room for [n_queries * n_panels * SCAN_PANEL] */
+} scan_job;
+
+/* A hit is query << 16 | column; their order is not fixed. */
+typedef struct scan_kernels {
+    size_t (*scan)(const scan_job *j); /* number of hits */
+    /* Exact product of two codes; dim a multiple of 8, at most 4096. */
+    int32_t (*dot_codes)(const int8_t *x, const int8_t *y, size_t dim);
+    /* A float32 product in any order of summation; dim a multiple of 8. */
+    float (*dot_floats)(const float *x, const float *y, size_t dim);
+} scan_kernels;
+
+/* The ones for an instruction set that this machine has. */
+const scan_kernels *scan_kernels_for(isa i);
+
+extern const scan_kernels scan_scalar;
+#ifdef TAMIS_X86_64
+extern const scan_kernels scan_avx2, scan_avx512, scan_vnni;
+#endif
+
+#endif

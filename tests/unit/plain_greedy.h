@@ -1,0 +1,107 @@
+/* plain_greedy.h - rows to deduplicate, and the rule as it is worded. */
+#ifndef PLAIN_GREEDY_H
+#define PLAIN_GREEDY_H
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dedup/greedy.h"
+
+static uint64_t random_state = 1;
+
+static inline uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((random_state >> 33) % n);
+}
+
+static inline float random_float(void)
+{
+    return (float)random_below(1u << 24) / (float)(1u << 23) - 1.0f;
+}
+
+static inline float *random_floats(size_t n)
+{
+    float *p = malloc((n + 1) * sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++) p[i] = random_float();
+    return p;
+}
+
+typedef struct rows {
+    float *vectors;
+    uint32_t *unit, *group;
+    greedy_input in;
+} rows;
+
+static inline void rows_free(rows *r)
+{
+    free(r->vectors);
+    free(r->unit);
+    free(r->group);
+}
+
+static inline void normalise(float *x, size_t dim)
+{
+    double norm = sqrt(cosine_exact(x, x, dim));
+    for (size_t i = 0; i < dim; i++) x[i] = (float)((double)x[i] / norm);
+}
+
+/* Unit vectors around a few centres, so that cosines lie on both sides of the threshold; some have
+ * the same bits under different numbers. */
+static inline rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double spread,
+                             uint32_t groups)
+{
+    rows r = {random_floats(n_vectors * dim), calloc(n_rows + 1, 4), calloc(n_rows + 1, 4), {0}};
+    assert_true(r.unit && r.group);
+    for (size_t v = 0; v < n_vectors; v++) {
+        float *x = r.vectors + v * dim;
+        const float *centre = r.vectors + (v ? random_below((uint32_t)v) : 0) * dim;
+        if (v > 9 && random_below(10) < 8)
+            for (size_t i = 0; i < dim; i++) x[i] = centre[i] + (float)spread * x[i];
+        normalise(x, dim);
+        if (v > 9 && random_below(20) == 0) memcpy(x, centre, dim * sizeof *x);
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        r.unit[i] = random_below((uint32_t)n_vectors);
+        r.group[i] = random_below(groups);
+    }
+    r.in = (greedy_input){.vectors = r.vectors,
+                          .n_vectors = n_vectors,
+                          .dim = dim,
+                          .unit = r.unit,
+                          .group = groups > 1 ? r.group : NULL,
+                          .n_rows = n_rows,
+                          .threshold = 0.85};
+    return r;
+}
+
+/* The rule as it is worded. */
+static inline void plain(const greedy_input *in, verdict *out)
+{
+    for (size_t i = 0; i < in->n_rows; i++) {
+        const float *x = in->vectors + in->unit[i] * in->dim;
+        bool dropped = false;
+        out[i] = (verdict){NO_ROW, -HUGE_VAL};
+        for (size_t k = 0; k < i; k++) {
+            const float *y = in->vectors + in->unit[k] * in->dim;
+            if (out[k].kept_row != NO_ROW || (in->group && in->group[i] != in->group[k])) continue;
+            double cosine = cosine_exact(x, y, in->dim);
+            if (cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0) dropped = true;
+            if (cosine > out[i].score) out[i] = (verdict){(uint32_t)k, cosine};
+        }
+        if (!dropped) out[i] = (verdict){NO_ROW, 1.0};
+    }
+}
+
+/* The best instruction set of this machine. */
+static inline isa best_isa(void)
+{
+    isa set;
+    err e = {0};
+    assert_int_equal(isa_choose(&set, &e), ST_OK);
+    return set;
+}
+
+#endif
