@@ -47,7 +47,7 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     em->pool = p;
     pthread_mutex_init(&em->on_pool, NULL);
     pthread_mutex_init(&em->lock, NULL);
-    status st = encoder_new(m, i, &em->encoder, e);
+    status st = encoder_new(m, i, p, &em->encoder, e);
     if (st)
         embedder_free(em);
     else

@@ -2,14 +2,15 @@
 #ifndef TAMIS_EMBED_ENCODER_H
 #define TAMIS_EMBED_ENCODER_H
 
-#include "embed/kernels.h"
+#include "base/pool.h"
 #include "embed/model.h"
 
 /* The weights, packed for the kernels; read by any number of threads. */
 typedef struct encoder encoder;
 
-/* The model outlives it.  ST_FAILED: no memory, or a weight that is not finite. */
-status encoder_new(const model *m, isa i, encoder **out, err *e) MUST_USE;
+/* The model outlives it; the pool is needed here alone.  ST_FAILED: no memory, or a weight that is
+ * not finite. */
+status encoder_new(const model *m, isa i, pool *p, encoder **out, err *e) MUST_USE;
 void encoder_free(encoder *en);
 
 /* Sequences of 2 to model_max_tokens ids, all together at most ENCODER_TILE tokens, or one. */
