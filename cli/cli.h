@@ -78,5 +78,8 @@ const char *nearest(const char *name, const char *const *names);
 void progress_listen(const cli *c, tamis *t);
 /* Takes the progress line away, so that something else can be printed. */
 void progress_clear(void);
+/* For a command that counts itself, after progress_listen. */
+bool progress_is_shown(void);
+void progress_show(const char *what, uint64_t done, uint64_t total, bool finished);
 
 #endif

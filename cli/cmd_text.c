@@ -1,65 +1,36 @@
 /* cmd_text.c - tokenize and embed: texts on standard input, ids or vectors on standard output;
  * model: where it is, and getting it there.
  *
- * Texts are taken in batches, so memory does not grow with the input. */
+ * Batches begin small, so that the first answers come at once, and grow; each is written when it is
+ * done.  A text that was there a while ago is not computed again. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
+#include "texts.h"
+#include "vector_cache.h"
 
-enum { BATCH_TEXTS = 8192, BATCH_BYTES = 16 << 20 };
+enum { FIRST_BATCH = 64 };
 
-typedef struct reader {
-    bool jsonl;
-    unsigned long long line; /* the last one read, from 1 */
-    char *buffer;            /* of getline */
-    size_t cap;
-    tamis_text texts[BATCH_TEXTS]; /* owned */
-    size_t n;
-} reader;
+/* One command at work. */
+typedef struct work {
+    const cli *c;
+    tamis_model *m;
+    text_reader *r;
+    int32_t *ids; /* [max tokens] of one text */
+    /* embed */
+    size_t dim;
+    vector_cache *cache;
+    float *out;                      /* [TEXTS_BATCH, dim] */
+    float *fresh;                    /* [n_fresh, dim] as they are computed */
+    tamis_text missing[TEXTS_BATCH]; /* what is not in the cache */
+    size_t places[TEXTS_BATCH];      /* and where its vectors go */
+    uint64_t n_done, n_total;        /* texts; total 0: unknown */
+} work;
 
-static void reader_clear(reader *r)
-{
-    for (size_t i = 0; i < r->n; i++) free((char *)r->texts[i].bytes);
-    r->n = 0;
-}
-
-static int reader_take(reader *r, size_t length)
-{
-    tamis_error e = {0};
-    char *text = NULL;
-    if (r->jsonl && tamis_text_of_json(r->buffer, length, &text, &length, &e))
-        return cli_fail((int)e.status, "standard input, line %llu: %s", r->line, e.message);
-    if (!r->jsonl) {
-        text = malloc(length + 1);
-        if (!text) return cli_fail(TAMIS_FAILED, "out of memory reading line %llu", r->line);
-        memcpy(text, r->buffer, length);
-    }
-    r->texts[r->n++] = (tamis_text){text, length};
-    return 0;
-}
-
-/* Reads the next batch; r->n is 0 at the end.  An exit status. */
-static int reader_fill(reader *r)
-{
-    size_t bytes = 0;
-    reader_clear(r);
-    while (r->n < BATCH_TEXTS && bytes < BATCH_BYTES) {
-        ssize_t n = getline(&r->buffer, &r->cap, stdin);
-        if (n < 0) break;
-        r->line++;
-        size_t length = (size_t)n - (r->buffer[n - 1] == '\n');
-        bytes += length;
-        int rc = reader_take(r, length);
-        if (rc) return rc;
-    }
-    if (ferror(stdin))
-        return cli_fail(TAMIS_FAILED, "cannot read standard input: %s", strerror(errno));
-    return 0;
-}
-
-typedef int (*batch_fn)(const cli *c, tamis_model *m, const reader *r);
+typedef int (*batch_fn)(work *w);
 
 static int open_model(const cli *c, tamis_model **out)
 {
@@ -71,39 +42,100 @@ static int open_model(const cli *c, tamis_model **out)
     return st ? cli_error(&e) : 0;
 }
 
-static int each_batch(const cli *c, batch_fn fn)
+static void work_free(work *w)
 {
-    tamis_model *m = NULL;
-    reader *r = calloc(1, sizeof *r);
-    if (!r) return cli_fail(TAMIS_FAILED, "out of memory");
-    r->jsonl = c->jsonl;
-    int rc = open_model(c, &m);
-    while (!rc) {
-        rc = reader_fill(r);
-        if (rc || !r->n) break;
-        rc = cli_stop ? cli_fail(TAMIS_INCOMPLETE, "interrupted") : fn(c, m, r);
-        if (!rc && ferror(stdout)) rc = cli_flush();
+    if (w->r) text_reader_release(w->r);
+    free(w->r);
+    free(w->ids);
+    free(w->out);
+    free(w->fresh);
+    vector_cache_free(w->cache);
+    tamis_model_free(w->m);
+    free(w);
+}
+
+static int work_new(const cli *c, bool embeds, work **out)
+{
+    work *w = calloc(1, sizeof *w);
+    *out = NULL;
+    if (!w) return cli_fail(TAMIS_FAILED, "out of memory");
+    w->c = c;
+    int rc = open_model(c, &w->m);
+    if (!rc) {
+        w->dim = tamis_model_dimension(w->m);
+        w->r = calloc(1, sizeof *w->r);
+        w->ids = calloc(tamis_model_max_tokens(w->m), sizeof *w->ids);
+        if (embeds) {
+            w->out = calloc(TEXTS_BATCH, w->dim * sizeof *w->out);
+            w->fresh = calloc(TEXTS_BATCH, w->dim * sizeof *w->fresh);
+            w->cache = vector_cache_new(w->dim);
+        }
+        if (!w->r || !w->ids || (embeds && !(w->out && w->fresh && w->cache)))
+            rc = cli_fail(TAMIS_FAILED, "out of memory");
     }
-    reader_clear(r);
-    free(r->buffer);
-    free(r);
-    tamis_model_free(m);
+    if (rc) {
+        work_free(w);
+        return rc;
+    }
+    w->r->jsonl = c->jsonl;
+    *out = w;
+    return 0;
+}
+
+static int each_batch(work *w, batch_fn fn)
+{
+    int rc = 0;
+    for (size_t most = FIRST_BATCH; !rc; most = most * 2 < TEXTS_BATCH ? most * 2 : TEXTS_BATCH) {
+        rc = text_reader_fill(w->r, most);
+        if (cli_stop && !rc) rc = cli_fail(TAMIS_INCOMPLETE, "interrupted");
+        if (rc || !w->r->n) break;
+        rc = fn(w);
+        if (!rc) rc = cli_flush();
+    }
     return rc ? rc : cli_flush();
 }
 
-static int tokenize_batch(const cli *c, tamis_model *m, const reader *r)
+/* --- tokenize ------------------------------------------------------------------------------- */
+
+static char *put_number(char *to, int32_t value)
 {
-    (void)c;
-    int32_t *ids = calloc(tamis_model_max_tokens(m), sizeof *ids);
-    if (!ids) return cli_fail(TAMIS_FAILED, "out of memory");
-    for (size_t i = 0; i < r->n; i++) {
-        size_t n = tamis_tokenize(m, r->texts[i], ids);
-        for (size_t k = 0; k < n; k++) printf("%s%d", k ? " " : "", (int)ids[k]);
-        putchar('\n');
+    char digits[12], *p = digits + sizeof digits;
+    do *--p = (char)('0' + value % 10);
+    while (value /= 10);
+    size_t n = (size_t)(digits + sizeof digits - p);
+    memcpy(to, p, n);
+    return to + n;
+}
+
+static int tokenize_batch(work *w)
+{
+    enum { ROOM = 64, DIGITS = 11 };
+    char line[ROOM * DIGITS];
+    for (size_t i = 0; i < w->r->n; i++) {
+        size_t n = tamis_tokenize(w->m, w->r->texts[i], w->ids), k = 0;
+        do {
+            char *p = line;
+            for (size_t end = n - k < ROOM ? n : k + ROOM; k < end; k++) {
+                p = put_number(p, w->ids[k]);
+                *p++ = k + 1 < n ? ' ' : '\n';
+            }
+            fwrite(line, 1, (size_t)(p - line), stdout);
+        } while (k < n);
     }
-    free(ids);
     return 0;
 }
+
+int cmd_tokenize(cli *c)
+{
+    work *w = NULL;
+    int rc = work_new(c, false, &w);
+    if (rc) return rc;
+    rc = each_batch(w, tokenize_batch);
+    work_free(w);
+    return rc;
+}
+
+/* --- embed ---------------------------------------------------------------------------------- */
 
 static void print_vector(const float *v, size_t dim)
 {
@@ -112,33 +144,71 @@ static void print_vector(const float *v, size_t dim)
     fputs("]}\n", stdout);
 }
 
-static int embed_batch(const cli *c, tamis_model *m, const reader *r)
+static void show(void *ctx, const char *what, uint64_t done, uint64_t total, int finished)
 {
-    tamis_error e = {0};
-    size_t dim = tamis_model_dimension(m);
-    float *out = calloc(r->n, dim * sizeof *out);
-    if (!out) return cli_fail(TAMIS_FAILED, "out of memory for %zu vectors", r->n);
-    tamis_status st = tamis_embed(m, r->texts, r->n, out, &cli_stop, &e);
-    if (st == TAMIS_OK && strcmp(c->format, "f32") == 0)
-        fwrite(out, dim * sizeof *out, r->n, stdout);
-    else
-        for (size_t i = 0; st == TAMIS_OK && i < r->n; i++) print_vector(out + i * dim, dim);
-    free(out);
-    return st ? cli_error(&e) : 0;
+    const work *w = ctx;
+    (void)total;
+    if (!finished) progress_show(what, w->n_done + done, w->n_total, false);
 }
 
-int cmd_tokenize(cli *c)
+/* Fills in what the cache holds; lists the rest. */
+static size_t look_up(work *w)
 {
-    return each_batch(c, tokenize_batch);
+    size_t n_missing = 0;
+    for (size_t i = 0; i < w->r->n; i++) {
+        size_t n = tamis_tokenize(w->m, w->r->texts[i], w->ids);
+        const float *known = vector_cache_find(w->cache, w->ids, n);
+        if (known) {
+            memcpy(w->out + i * w->dim, known, w->dim * sizeof *known);
+            continue;
+        }
+        w->missing[n_missing] = w->r->texts[i];
+        w->places[n_missing++] = i;
+    }
+    return n_missing;
+}
+
+static int embed_batch(work *w)
+{
+    tamis_error e = {0};
+    size_t n_missing = look_up(w), row = w->dim * sizeof *w->out;
+    w->n_done += w->r->n - n_missing;
+    if (n_missing && tamis_embed(w->m, w->missing, n_missing, w->fresh, &cli_stop, &e))
+        return cli_error(&e);
+    for (size_t k = 0; k < n_missing; k++) {
+        const float *v = w->fresh + k * w->dim;
+        memcpy(w->out + w->places[k] * w->dim, v, row);
+        vector_cache_put(w->cache, w->ids, tamis_tokenize(w->m, w->missing[k], w->ids), v);
+    }
+    w->n_done += n_missing;
+    if (isatty(STDOUT_FILENO)) progress_clear(); /* it may be the same terminal */
+    if (strcmp(w->c->format, "f32") == 0)
+        fwrite(w->out, row, w->r->n, stdout);
+    else
+        for (size_t i = 0; i < w->r->n; i++) print_vector(w->out + i * w->dim, w->dim);
+    return 0;
 }
 
 int cmd_embed(cli *c)
 {
+    work *w = NULL;
     if (!c->format) c->format = "f32";
     if (strcmp(c->format, "f32") && strcmp(c->format, "jsonl"))
         return cli_fail(EXIT_USAGE, "--format %s: f32 or jsonl", c->format);
-    return each_batch(c, embed_batch);
+    int rc = work_new(c, true, &w);
+    if (rc) return rc;
+    if (progress_is_shown()) {
+        tamis_listener l = {.progress = show, .ctx = w};
+        tamis_model_set_listener(w->m, &l);
+        w->n_total = text_reader_count_ahead();
+    }
+    rc = each_batch(w, embed_batch);
+    progress_show("embedding", w->n_done, w->n_total, true);
+    work_free(w);
+    return rc;
 }
+
+/* --- model ---------------------------------------------------------------------------------- */
 
 int cmd_model(cli *c)
 {

@@ -11,6 +11,7 @@
 
 static struct {
     bool quiet, verbose, terminal;
+    bool draws;    /* a progress line */
     bool drawn;    /* a line stands there */
     char what[32]; /* what is being counted */
     double began;  /* when it began, monotonic seconds */
@@ -81,7 +82,17 @@ void progress_listen(const cli *c, tamis *t)
     state.quiet = c->quiet;
     state.verbose = c->verbose;
     state.terminal = isatty(STDERR_FILENO);
-    bool draws = state.terminal && !c->quiet && !c->no_progress;
-    tamis_listener l = {.say = say, .progress = draws ? progress : NULL};
+    state.draws = state.terminal && !c->quiet && !c->no_progress;
+    tamis_listener l = {.say = say, .progress = state.draws ? progress : NULL};
     tamis_set_listener(t, &l);
+}
+
+bool progress_is_shown(void)
+{
+    return state.draws;
+}
+
+void progress_show(const char *what, uint64_t done, uint64_t total, bool finished)
+{
+    if (state.draws) progress(NULL, what, done, total, finished);
 }

@@ -530,13 +530,18 @@ tamis_status tamis_text_of_json(const char *line, size_t n, char **text, size_t 
     err e = {0};
     js *root = NULL;
     buf scratch = {0}, b = {0};
+    str found = {0};
     *text = NULL;
-    status st = js_parse(js_mend((str){line, n}, &scratch), &root, &e);
-    const js *value = js_get(root, "text");
-    if (st == ST_OK && js_type(value) != JS_STRING)
-        st = err_set(&e, ST_FAILED, "not an object with a \"text\" that is a string");
+    status st = ST_OK;
+    if (!js_only_member((str){line, n}, "text", &found)) {
+        st = js_parse(js_mend((str){line, n}, &scratch), &root, &e);
+        const js *value = js_get(root, "text");
+        if (st == ST_OK && js_type(value) != JS_STRING)
+            st = err_set(&e, ST_FAILED, "not an object with a \"text\" that is a string");
+        found = js_string(value);
+    }
     if (st == ST_OK) {
-        buf_str(&b, js_string(value));
+        buf_str(&b, found);
         *length = b.n;
         st = hand_out(&b, text, &e);
     }

@@ -277,6 +277,31 @@ bool js_key_is(str raw, const char *name)
     return !*name && at == raw.n;
 }
 
+/* Behind `byte`, which is the next but for blanks; 0: it is not. */
+static size_t behind(str t, size_t at, char byte)
+{
+    at = js_skip_blank(t, at);
+    return at < t.n && t.p[at] == byte ? at + 1 : 0;
+}
+
+bool js_only_member(str t, const char *key, str *value)
+{
+    size_t n = strlen(key), at = behind(t, 0, '{');
+    at = at ? behind(t, at, '"') : 0;
+    if (!at || t.n - at < n || memcmp(t.p + at, key, n) != 0) return false;
+    at += n;
+    if (at >= t.n || t.p[at++] != '"') return false;
+    at = behind(t, at, ':');
+    size_t start = at ? behind(t, at, '"') : 0, end = start;
+    if (!start) return false;
+    while (end < t.n && (unsigned char)t.p[end] >= ' ' && t.p[end] != '"' && t.p[end] != '\\')
+        end++;
+    if (end >= t.n || t.p[end] != '"') return false;
+    at = behind(t, end + 1, '}');
+    *value = (str){t.p + start, end - start};
+    return at && js_skip_blank(t, at) == t.n && utf8_valid(*value);
+}
+
 void js_write_string(buf *b, str text)
 {
     buf_char(b, '"');

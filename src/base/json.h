@@ -64,6 +64,11 @@ size_t js_skip_blank(str text, size_t at);
 /* Whether a raw key (escapes unresolved) says `name` (plain ASCII). */
 bool js_key_is(str raw_key, const char *name);
 
+/* Whether the text is an object with the one member `key` (plain ASCII), a string without escapes;
+ * then *value is that string, as js_parse would give it.  What most programs write a line of,
+ * without the cost of a tree.  False says nothing about the text. */
+bool js_only_member(str text, const char *key, str *value);
+
 /* --- writing -------------------------------------------------------------------------------- */
 
 /* Appends "text" quoted; non-ASCII stays UTF-8, control characters are escaped. */
