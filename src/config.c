@@ -50,15 +50,26 @@ static const key keys[] = {
      "instead of {base_url}/oauth/token"},
     {"source", "auth", KEY_CHOICE, AT(source.auth), "client-credentials",
      "client-credentials|password|access-key|api-key", 0, 0,
-     "client-credentials, password, access-key or api-key"},
-    {"source", "client_id", KEY_TEXT, AT(source.client_id), "", NULL, 0, 0,
-     "of the OAuth client (Client Credentials grant)"},
+     "client-credentials, password (an access key and the client), access-key or api-key"},
+    {"source", "client_id", KEY_TEXT, AT(source.client_id), "", NULL, 0, 0, "of the OAuth client"},
     {"source", "client_secret_env", KEY_TEXT, AT(source.client_secret_env), "TAMIS_CLIENT_SECRET",
-     NULL, 0, 0, "the environment variable that holds the secret"},
+     NULL, 0, 0, "the environment variable that holds the secret (or the API key)"},
     {"source", "client_secret_file", KEY_TEXT, AT(source.client_secret_file), "", NULL, 0, 0,
      "or a file that holds it, not readable by others"},
+    {"source", "client_auth", KEY_CHOICE, AT(source.client_auth), "basic", "basic|post", 0, 0,
+     "auth = password: id and secret as Basic authorization, or posted with the form"},
+    {"source", "issuer", KEY_TEXT, AT(source.issuer), "https://cxone.niceincontact.com", NULL, 0, 0,
+     "auth = password, where token_url is empty: whose OpenID metadata name the token endpoint"},
+    {"source", "access_key_id", KEY_TEXT, AT(source.access_key_id), "", NULL, 0, 0,
+     "auth = password, access-key: of the user's access key"},
+    {"source", "access_key_secret_env", KEY_TEXT, AT(source.access_key_secret_env),
+     "TAMIS_ACCESS_KEY_SECRET", NULL, 0, 0, "the environment variable that holds its secret"},
+    {"source", "access_key_secret_file", KEY_TEXT, AT(source.access_key_secret_file), "", NULL, 0,
+     0, "or a file that holds it, not readable by others"},
+    {"source", "api_key_header", KEY_TEXT, AT(source.api_key_header), "apikey", NULL, 0, 0,
+     "auth = api-key: the header field that the key (client_secret_env) is sent in"},
     {"source", "scope", KEY_TEXT, AT(source.scope), "interactions:read analytics:read", NULL, 0, 0,
-     "scopes to ask for"},
+     "auth = client-credentials: scopes to ask for"},
     {"source", "since", KEY_INSTANT, AT(source.since), "", NULL, 0, 0,
      "oldest timestamp of a first sync; empty: everything"},
     {"source", "page_size", KEY_COUNT, AT(source.page_size), "200", NULL, 1, 10000,
@@ -152,10 +163,15 @@ static status unknown_section(str section, err *e)
 static status unknown_key(str section, str name, err *e)
 {
     if (!is_section(section)) return unknown_section(section, e);
-    if (str_eq(section, STR("source")) && str_eq(name, STR("client_secret")))
+    const char *secret = str_eq(name, STR("access_key_secret")) ? "access_key_secret"
+                         : str_eq(name, STR("client_secret")) || str_eq(name, STR("api_key"))
+                             ? "client_secret"
+                             : NULL;
+    if (str_eq(section, STR("source")) && secret)
         return err_set(e, ST_USAGE,
-                       "source.client_secret does not exist: put the secret into the environment "
-                       "variable that client_secret_env names, or into client_secret_file");
+                       "source.%.*s does not exist: put the secret into the environment variable "
+                       "that %s_env names, or into %s_file",
+                       STR_FMT(name), secret, secret);
     const key *near = keys;
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < N_KEYS; i++) {

@@ -201,7 +201,8 @@ void doctor_examine_api(const doctor_job *j, diagnosis *d)
     a.settings.o.stop = j->stop;
     a.settings.o.page_delay = 0;
     a.settings.o.max_attempts = 1;
-    if (!a.has_secret) a.settings.o.client_secret = "none"; /* never sent */
+    if (!a.has_secret)
+        a.settings.o.client_secret = a.settings.o.access_key_secret = "none"; /* never sent */
     if (!plain || source_open(&a.settings.o, &a.source, &e)) {
         if (plain) diagnosis_fail(d, "address", &e, "correct it in [source]");
         skip_all(&a, "an address");

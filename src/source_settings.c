@@ -10,27 +10,41 @@
 
 /* --- secrets -------------------------------------------------------------------------------- */
 
+static status read_secret(const secret_place *p, buf *out, buf *from, err *e)
+{
+    if (from->n) buf_z(from, ", ");
+    buf_fmt(from, "%s %s", *p->file ? "file" : "environment variable", *p->file ? p->file : p->env);
+    return secret_read(p, out, e);
+}
+
 status source_settings_secrets(source_settings *s, const config *c, err *e)
 {
-    const char *file = c->source.client_secret_file, *name = c->source.client_secret_env;
-    const char *value = *name ? getenv(name) : NULL;
+    const secret_place client = {
+        .what = s->o.auth == AUTH_API_KEY ? "API key" : "client secret",
+        .env = c->source.client_secret_env,
+        .file = c->source.client_secret_file,
+        .env_key = "source.client_secret_env",
+        .file_key = "source.client_secret_file",
+    };
+    const secret_place key = {
+        .what = "access key secret",
+        .env = c->source.access_key_secret_env,
+        .file = c->source.access_key_secret_file,
+        .env_key = "source.access_key_secret_env",
+        .file_key = "source.access_key_secret_file",
+    };
+    status st = ST_OK;
     buf_clear(&s->secret_from);
-    if (*file) {
-        buf_fmt(&s->secret_from, "file %s", file);
-        status st = secret_read_file("source.client_secret_file", file, &s->secret, e);
-        if (st) return st;
-    } else if (!value || !*value) {
-        return err_set(e, ST_USAGE,
-                       "no client secret: put it into the environment variable %s, or name a "
-                       "file in source.client_secret_file",
-                       *name ? name : "that source.client_secret_env names");
-    } else {
-        buf_fmt(&s->secret_from, "environment variable %s", name);
-        buf_reserve(&s->secret, strlen(value) + 1);
-        buf_z(&s->secret, value);
+    if (s->o.auth != AUTH_ACCESS_KEY) {
+        st = read_secret(&client, &s->secret, &s->secret_from, e);
+        s->o.client_secret = st == ST_OK ? buf_cstr(&s->secret) : NULL;
     }
-    s->o.client_secret = buf_cstr(&s->secret);
-    return s->o.client_secret && buf_ok(&s->secret_from) ? ST_OK : err_nomem(e, "reading a secret");
+    if (st == ST_OK && (s->o.auth == AUTH_PASSWORD || s->o.auth == AUTH_ACCESS_KEY)) {
+        st = read_secret(&key, &s->key_secret, &s->secret_from, e);
+        s->o.access_key_secret = st == ST_OK ? buf_cstr(&s->key_secret) : NULL;
+    }
+    bool ok = buf_ok(&s->secret) && buf_ok(&s->key_secret) && buf_cstr(&s->secret_from);
+    return st || ok ? st : err_nomem(e, "reading a secret");
 }
 
 /* --- addresses ------------------------------------------------------------------------------ */
@@ -67,14 +81,30 @@ static status addresses(source_settings *s, const config *c, err *e)
     if (st) return st;
     if (*c->source.token_url)
         buf_z(&s->token_url, c->source.token_url);
-    else
+    else if (s->o.auth == AUTH_ACCESS_KEY)
+        buf_fmt(&s->token_url, "%.*s/authentication/v1/token/access-key",
+                STR_FMT(buf_view(&s->base_url)));
+    else if (s->o.auth == AUTH_CLIENT_CREDENTIALS)
         buf_fmt(&s->token_url, "%.*s/oauth/token", STR_FMT(buf_view(&s->base_url)));
+    buf_z(&s->token_url, "");
     s->o.base_url = buf_cstr(&s->base_url);
     s->o.token_url = buf_cstr(&s->token_url);
     return s->o.base_url && s->o.token_url ? ST_OK : err_nomem(e, "opening the source");
 }
 
 /* --- all of it ------------------------------------------------------------------------------ */
+
+/* The configuration has checked that it is one of these. */
+static auth_kind kind_of_auth(const char *name)
+{
+    static const char *const names[] = {[AUTH_CLIENT_CREDENTIALS] = "client-credentials",
+                                        [AUTH_PASSWORD] = "password",
+                                        [AUTH_ACCESS_KEY] = "access-key",
+                                        [AUTH_API_KEY] = "api-key"};
+    auth_kind k = AUTH_API_KEY;
+    while (k > AUTH_CLIENT_CREDENTIALS && strcmp(name, names[k])) k--;
+    return k;
+}
 
 status source_settings_plain(source_settings *s, const config *c, err *e)
 {
@@ -83,12 +113,13 @@ status source_settings_plain(source_settings *s, const config *c, err *e)
                        "source.type = %s: this version reads interactions-v2 only; "
                        "use `tamis import` for files",
                        c->source.type);
-    if (strcmp(c->source.auth, "client-credentials"))
-        return err_set(e, ST_USAGE, "source.auth = %s: this version knows client-credentials only",
-                       c->source.auth);
     s->o.type = c->source.type;
-    s->o.auth = AUTH_CLIENT_CREDENTIALS;
+    s->o.auth = kind_of_auth(c->source.auth);
     s->o.client_id = c->source.client_id;
+    s->o.client_in_form = strcmp(c->source.client_auth, "post") == 0;
+    s->o.issuer = c->source.issuer;
+    s->o.access_key_id = c->source.access_key_id;
+    s->o.api_key_header = c->source.api_key_header;
     s->o.scope = c->source.scope;
     s->o.ca_file = c->source.ca_file;
     s->o.page_delay = c->source.page_delay;
@@ -97,9 +128,14 @@ status source_settings_plain(source_settings *s, const config *c, err *e)
     s->o.timeout = c->source.timeout;
     s->o.max_attempts = (int)c->source.max_attempts;
     status st = addresses(s, c, e);
-    if (st == ST_OK && !*c->source.client_id)
-        st = err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
-    return st;
+    if (st) return st;
+    bool client = s->o.auth == AUTH_CLIENT_CREDENTIALS || s->o.auth == AUTH_PASSWORD;
+    bool key = s->o.auth == AUTH_ACCESS_KEY || s->o.auth == AUTH_PASSWORD;
+    if (client && !*c->source.client_id)
+        return err_set(e, ST_USAGE, "no source.client_id: it is the id of the OAuth client");
+    if (key && !*c->source.access_key_id)
+        return err_set(e, ST_USAGE, "no source.access_key_id: it is the id of a user's access key");
+    return ST_OK;
 }
 
 status source_settings_read(source_settings *s, const config *c, const logger *log,
@@ -114,8 +150,8 @@ status source_settings_read(source_settings *s, const config *c, const logger *l
 
 void source_settings_release(source_settings *s)
 {
-    if (s->secret.p) explicit_bzero(s->secret.p, s->secret.cap);
-    buf_release(&s->secret);
+    secret_wipe(&s->secret);
+    secret_wipe(&s->key_secret);
     buf_release(&s->secret_from);
     buf_release(&s->base_url);
     buf_release(&s->token_url);

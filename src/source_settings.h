@@ -9,8 +9,8 @@
 typedef struct source_settings {
     source_options o;
     buf base_url, token_url;
-    buf secret;      /* wiped at the end */
-    buf secret_from; /* "TAMIS_CLIENT_SECRET" or "file PATH", for people */
+    buf secret, key_secret; /* wiped at the end */
+    buf secret_from;        /* "TAMIS_CLIENT_SECRET" or "file PATH", for people */
 } source_settings;
 
 /* All but secrets.  ST_USAGE: something is not set, or cannot be. */

@@ -1,8 +1,8 @@
-/* auth.c - the client credentials grant.
+/* auth.c - the life of a token.
  *
- * The life of a token is counted on the monotonic clock from before it was asked for, so neither
- * a slow answer nor a clock that is set matters.  A lifetime that the server does not state, or
- * states as nonsense, must not make every request renew: it counts as some minutes. */
+ * It is counted on the monotonic clock from before the token was asked for, so neither a slow
+ * answer nor a clock that is set matters.  A lifetime that the server does not state, or states
+ * as nonsense, must not make every request renew: it counts as some minutes. */
 #include "source/auth.h"
 
 #include <math.h>
@@ -10,14 +10,61 @@
 
 #include "base/json.h"
 #include "base/number.h"
-#include "source/complaint.h"
-#include "source/retry.h"
+#include "source/grant.h"
 
 enum {
-    ANSWER_LIMIT = 1 << 20,
     EARLY = 60,            /* seconds before the end */
     LIFETIME_ASSUMED = 300 /* seconds */
 };
+
+/* --- options --------------------------------------------------------------------------------- */
+
+static status check_client(const source_options *o, err *e)
+{
+    if (!o->client_id || !*o->client_id)
+        return err_set(e, ST_USAGE, "source.client_id is empty; it names the OAuth client");
+    if (!o->client_secret || !*o->client_secret)
+        return err_set(e, ST_USAGE,
+                       "no client secret (source.client_secret_env or source.client_secret_file)");
+    return ST_OK;
+}
+
+static status check_access_key(const source_options *o, err *e)
+{
+    if (!o->access_key_id || !*o->access_key_id)
+        return err_set(e, ST_USAGE,
+                       "source.access_key_id is empty; it names the access key of a user");
+    if (!o->access_key_secret || !*o->access_key_secret)
+        return err_set(e, ST_USAGE,
+                       "no access key secret (source.access_key_secret_env or "
+                       "source.access_key_secret_file)");
+    return ST_OK;
+}
+
+static status check_api_key(const source_options *o, err *e)
+{
+    if (!o->client_secret || !http_is_plain(str_from(o->client_secret)))
+        return err_set(e, ST_USAGE,
+                       "the API key is empty, or holds a blank or a character that is not ASCII "
+                       "(source.client_secret_env or source.client_secret_file)");
+    if (!http_is_plain(str_from(o->api_key_header)) || strpbrk(o->api_key_header, ":\"(),/;<=>"))
+        return err_set(e, ST_USAGE, "source.api_key_header: not the name of a header field");
+    return ST_OK;
+}
+
+status auth_check(const source_options *o, err *e)
+{
+    status st = ST_OK;
+    if (o->auth == AUTH_API_KEY) return check_api_key(o, e);
+    if (o->auth != AUTH_ACCESS_KEY) st = check_client(o, e);
+    if (st == ST_OK && o->auth != AUTH_CLIENT_CREDENTIALS) st = check_access_key(o, e);
+    if (st) return st;
+    bool discovers = o->auth == AUTH_PASSWORD && !*o->token_url;
+    return discovers ? http_check_url("source.issuer", o->issuer, e)
+                     : http_check_url("source.token_url", o->token_url, e);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
 
 void auth_init(auth *a, const source_options *o, http *h)
 {
@@ -28,11 +75,21 @@ void auth_release(auth *a)
 {
     http_wipe(&a->token);
     buf_release(&a->token);
+    buf_release(&a->endpoint);
 }
 
 void auth_forget(auth *a)
 {
     http_wipe(&a->token);
+}
+
+void auth_secrets(const auth *a, const char *out[AUTH_SECRETS])
+{
+    size_t n = 0;
+    if (a->o->client_secret) out[n++] = a->o->client_secret;
+    if (a->o->access_key_secret) out[n++] = a->o->access_key_secret;
+    if (a->token.n) out[n++] = a->token.p;
+    out[n] = NULL;
 }
 
 double auth_renew_after(double lifetime)
@@ -41,33 +98,17 @@ double auth_renew_after(double lifetime)
     return lifetime - EARLY > lifetime / 2 ? lifetime - EARLY : lifetime / 2;
 }
 
-static void add_pair(buf *form, const char *name, const char *value)
-{
-    if (form->n) buf_char(form, '&');
-    buf_z(form, name);
-    buf_char(form, '=');
-    http_encode(form, str_from(value));
-}
-
-/* Visible ASCII, so that it cannot end the header field that it is put in. */
-static bool can_be_token(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~') return false;
-    return s.n > 0;
-}
-
-static status take_answer(auth *a, http_reply *reply, double asked_at, err *e)
+static status take_answer(auth *a, const char *url, http_reply *reply, double asked_at, err *e)
 {
     js *root = NULL;
     err why = {0};
-    str where = http_where(a->o->token_url);
+    str where = http_where(url);
     status st = js_parse(buf_view(&reply->body), &root, &why);
     str token = js_string(js_get(root, "access_token"));
     const js *life = js_get(root, "expires_in");
     double lifetime = js_number(life, 0);
     if (js_type(life) == JS_STRING && !number_parse(js_string(life), &lifetime)) lifetime = 0;
-    if (st || !can_be_token(token)) {
+    if (st || !http_is_plain(token)) {
         reply->again = true;
         st = err_set(e, ST_INCOMPLETE,
                      "%.*s answers HTTP %ld but gives no access_token; source.token_url must be "
@@ -88,76 +129,37 @@ done:
     return st;
 }
 
-static status refused(const auth *a, http_reply *reply, err *e)
-{
-    str where = http_where(a->o->token_url);
-    const char *const secrets[] = {a->o->client_secret, NULL};
-    char code[COMPLAINT_CODE], words[COMPLAINT_CAP];
-    complaint_code(buf_view(&reply->body), code);
-    complaint_words(buf_view(&reply->body), secrets, words);
-    reply->again = retry_status(reply->status);
-    if (reply->again)
-        return err_set(e, ST_INCOMPLETE, "%.*s answers HTTP %ld%s", STR_FMT(where), reply->status,
-                       words);
-    if (!strcmp(code, "invalid_scope"))
-        return err_set(e, ST_DENIED,
-                       "%.*s does not grant source.scope (HTTP %ld%s): add interactions:read to "
-                       "the allowed scopes of the OAuth client, or ask for less in source.scope",
-                       STR_FMT(where), reply->status, words);
-    if (reply->status == 401 || reply->status == 403 || !strcmp(code, "invalid_client") ||
-        !strcmp(code, "unauthorized_client"))
-        return err_set(e, ST_DENIED,
-                       "%.*s does not let the client in (HTTP %ld%s): source.client_id and the "
-                       "secret (source.client_secret_env or source.client_secret_file) must be "
-                       "exactly those of the OAuth client in the CXone administration console",
-                       STR_FMT(where), reply->status, words);
-    if (reply->status == 404)
-        return err_set(e, ST_FAILED,
-                       "%.*s is not there (HTTP 404): check source.instance, source.base_url or "
-                       "source.token_url",
-                       STR_FMT(where));
-    return err_set(e, ST_FAILED, "%.*s rejects the request for a token (HTTP %ld%s)",
-                   STR_FMT(where), reply->status, words);
-}
-
 static status ask(auth *a, http_reply *reply, err *e)
 {
-    status st;
-    buf form = {0};
+    const char *url;
+    buf body = {0};
+    str view;
+    http_request q;
     double now = clock_monotonic();
-    /* Roomy enough that it need not move, which would leave copies of the secret behind. */
-    buf_reserve(&form, 256 + 3 * (strlen(a->o->client_id) + strlen(a->o->client_secret) +
-                                  strlen(a->o->scope)));
-    add_pair(&form, "grant_type", "client_credentials");
-    add_pair(&form, "client_id", a->o->client_id);
-    add_pair(&form, "client_secret", a->o->client_secret);
-    if (*a->o->scope) add_pair(&form, "scope", a->o->scope);
-    if (!buf_ok(&form)) {
-        st = err_nomem(e, "asking for a token");
-        goto done;
-    }
-    str body = buf_view(&form);
-    http_request q = {.url = a->o->token_url,
-                      .key = "source.token_url (or source.base_url)",
-                      .form = &body,
-                      .limit = ANSWER_LIMIT};
-    st = http_send(a->http, &q, reply, e);
+    status st = grant_endpoint(a, reply, &url, e);
+    if (st) return st;
+    st = grant_request(a->o, url, &body, &view, &q, e);
+    if (st == ST_OK) st = http_send(a->http, &q, reply, e);
     if (st == ST_OK)
-        st = reply->status >= 200 && reply->status < 300 ? take_answer(a, reply, now, e)
-                                                         : refused(a, reply, e);
-done:
-    http_wipe(&form);
-    buf_release(&form);
+        st = reply->status >= 200 && reply->status < 300 ? take_answer(a, url, reply, now, e)
+                                                         : grant_refused(a, url, reply, e);
+    http_wipe(&body);
+    buf_release(&body);
     http_wipe(&reply->body);
     return st;
 }
 
-status auth_token(auth *a, http_reply *reply, const char **token, err *e)
+status auth_identify(auth *a, http_reply *reply, http_identity *out, err *e)
 {
+    if (a->o->auth == AUTH_API_KEY) {
+        out->field = a->o->api_key_header;
+        out->value = a->o->client_secret;
+        return ST_OK;
+    }
     if (!a->token.n || clock_monotonic() >= a->renew_at) {
         status st = ask(a, reply, e);
         if (st) return st;
     }
-    *token = a->token.p;
+    out->bearer = a->token.p;
     return ST_OK;
 }

@@ -349,20 +349,46 @@ static void wipe_list(struct curl_slist *list)
     curl_slist_free_all(list);
 }
 
+bool http_is_plain(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~') return false;
+    return s.n > 0;
+}
+
+/* Appends "NAME: VALUE"; false when memory is out. */
+static bool add_field(struct curl_slist **list, const char *name, const char *value)
+{
+    buf line = {0};
+    buf_reserve(&line, strlen(name) + strlen(value) + 4); /* in one piece: no copies */
+    buf_fmt(&line, "%s: %s", name, value);
+    const char *z = buf_cstr(&line);
+    struct curl_slist *more = z ? curl_slist_append(*list, z) : NULL;
+    if (more) *list = more;
+    http_wipe(&line);
+    buf_release(&line);
+    return more != NULL;
+}
+
 /* The header fields of a request; NULL when memory is out. */
 static struct curl_slist *fields(const http_request *q)
 {
-    buf line = {0};
-    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json"), *more = list;
-    if (q->bearer) {
-        buf_fmt(&line, "Authorization: Bearer %s", q->bearer);
-        const char *z = buf_cstr(&line);
-        more = list && z ? curl_slist_append(list, z) : NULL;
+    struct curl_slist *list = NULL;
+    bool ok = add_field(&list, "Accept", "application/json");
+    if (ok && q->who.bearer) {
+        buf token = {0};
+        buf_reserve(&token, strlen(q->who.bearer) + 8);
+        buf_fmt(&token, "Bearer %s", q->who.bearer);
+        const char *z = buf_cstr(&token);
+        ok = z && add_field(&list, "Authorization", z);
+        http_wipe(&token);
+        buf_release(&token);
     }
-    if (!more) curl_slist_free_all(list);
-    http_wipe(&line);
-    buf_release(&line);
-    return more ? list : NULL;
+    if (ok && q->who.field) ok = add_field(&list, q->who.field, q->who.value);
+    if (ok && q->json) ok = add_field(&list, "Content-Type", "application/json");
+    if (ok) return list;
+    wipe_list(list);
+    return NULL;
 }
 
 static CURLcode set_request(CURL *c, transfer *t, const struct curl_slist *list)
@@ -370,6 +396,7 @@ static CURLcode set_request(CURL *c, transfer *t, const struct curl_slist *list)
     const http_request *q = t->q;
     /* Plain http goes to this machine only; a proxy would be another one. */
     bool plain = !strncasecmp(q->url, "http:", 5);
+    const str *body = q->form ? q->form : q->json;
     CURLcode r[] = {
         curl_easy_setopt(c, CURLOPT_URL, q->url),
         curl_easy_setopt(c, CURLOPT_PROXY, plain ? "" : NULL),
@@ -377,10 +404,12 @@ static CURLcode set_request(CURL *c, transfer *t, const struct curl_slist *list)
         curl_easy_setopt(c, CURLOPT_WRITEDATA, t),
         curl_easy_setopt(c, CURLOPT_HEADERDATA, t),
         curl_easy_setopt(c, CURLOPT_XFERINFODATA, t),
-        q->form ? curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->form->p)
-                : curl_easy_setopt(c, CURLOPT_HTTPGET, 1L),
-        q->form ? curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->form->n)
-                : CURLE_OK,
+        curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC),
+        curl_easy_setopt(c, CURLOPT_USERNAME, q->who.user),
+        curl_easy_setopt(c, CURLOPT_PASSWORD, q->who.password),
+        body ? curl_easy_setopt(c, CURLOPT_POSTFIELDS, body->p)
+             : curl_easy_setopt(c, CURLOPT_HTTPGET, 1L),
+        body ? curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->n) : CURLE_OK,
     };
     for (size_t i = 0; i < sizeof r / sizeof *r; i++)
         if (r[i]) return r[i];
@@ -404,14 +433,17 @@ status http_send(http *h, const http_request *q, http_reply *out, err *e)
         r = curl_easy_perform(h->curl);
     }
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(h->curl, CURLOPT_USERNAME, NULL);
+    curl_easy_setopt(h->curl, CURLOPT_PASSWORD, NULL);
     if (r)
         st = explain(&t, r, e);
     else
         curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &out->status);
     if (st == ST_OK && out->status >= 300 && out->status < 400)
         st = explain_redirect(h, q, out->status, e);
-    log_say(h->o.log, LOG_DEBUG, "%s %.*s: %ld, %zu bytes, %.3f s", q->form ? "POST" : "GET",
-            STR_FMT(http_where(q->url)), out->status, out->body.n, clock_monotonic() - began);
+    log_say(h->o.log, LOG_DEBUG, "%s %.*s: %ld, %zu bytes, %.3f s",
+            q->form || q->json ? "POST" : "GET", STR_FMT(http_where(q->url)), out->status,
+            out->body.n, clock_monotonic() - began);
     wipe_list(list);
     return st;
 }

@@ -41,12 +41,23 @@ typedef struct http_reply {
     bool again;                                     /* of a failure: another try may go well */
 } http_reply;
 
+/* Who asks; all NULL: nobody.  Texts that a header field can hold (http_is_plain). */
+typedef struct http_identity {
+    const char *bearer;          /* a token */
+    const char *user, *password; /* both: Basic, as they are */
+    const char *field, *value;   /* both: a header field of any name */
+} http_identity;
+
+/* Visible ASCII and at least one character: it cannot end the header field that it is put in. */
+bool http_is_plain(str s);
+
 typedef struct http_request {
     const char *url;
-    const char *key;    /* the setting that the address comes from, for messages */
-    const char *bearer; /* NULL: none */
-    const str *form;    /* POST this, form-encoded; NULL: GET */
-    size_t limit;       /* of the decoded body */
+    const char *key; /* the setting that the address comes from, for messages */
+    http_identity who;
+    const str *form; /* POST this, form-encoded ... */
+    const str *json; /* ... or this; both NULL: GET */
+    size_t limit;    /* of the decoded body */
 } http_request;
 
 /* Sends a request and takes the whole answer.  ST_OK: there is one, of any status but 3xx.

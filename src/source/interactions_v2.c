@@ -7,6 +7,7 @@
 #include "source/adapter.h"
 #include "source/complaint.h"
 #include "source/page.h"
+#include "source/refusal.h"
 
 /* The question as a filter; empty: everything. */
 static void write_filter(const source_query *q, char *out, size_t cap)
@@ -39,7 +40,6 @@ static status build_url(source *s, const source_query *q, err *e)
     return buf_cstr(&s->url) ? ST_OK : err_nomem(e, "asking for a page");
 }
 
-/* An answer other than 200: what it means, and whether to try again. */
 /* Whether an answer may mean that this filter is not understood. */
 static bool refuses_filter(long code)
 {
@@ -56,41 +56,20 @@ static void take_refusal(source_page *out)
 
 static status explain(void *ctx, http_reply *r, const char *const *secrets, err *e)
 {
+    static const refusal_advice advice = {
+        .denied = "add interactions:read to the allowed scopes of the OAuth client (and to "
+                  "source.scope), and give its role the permission \"View Interaction Logs\"",
+        .missing = "check source.instance or source.base_url"};
     const source *s = ctx;
-    str where = http_where(s->url.p);
     char words[COMPLAINT_CAP];
     if (s->asks_range && refuses_filter(r->status)) take_refusal(s->page);
     complaint_words(buf_view(&r->body), secrets, words);
-    r->again = retry_status(r->status);
-    if (r->status == 429)
-        return err_set(e, ST_INCOMPLETE, "%.*s: too many requests (HTTP 429%s)", STR_FMT(where),
-                       words);
-    if (r->again)
-        return err_set(e, ST_INCOMPLETE, "%.*s answers HTTP %ld%s", STR_FMT(where), r->status,
-                       words);
-    if (r->status == 401)
-        return err_set(e, ST_DENIED,
-                       "%.*s turns down a token just issued (HTTP 401%s): source.client_id and the "
-                       "secret must match the CXone administration console exactly, source.scope "
-                       "must include interactions:read",
-                       STR_FMT(where), words);
-    if (r->status == 403)
-        return err_set(e, ST_DENIED,
-                       "%.*s is not allowed for this client (HTTP 403%s): add interactions:read to "
-                       "the allowed scopes of the OAuth client (and to source.scope), and give its "
-                       "role the permission \"View Interaction Logs\"",
-                       STR_FMT(where), words);
-    if (r->status == 404)
-        return err_set(e, ST_FAILED,
-                       "%.*s is not there (HTTP 404%s): check source.instance or source.base_url",
-                       STR_FMT(where), words);
-    if (r->status == 400 && strcasestr(words, "filter"))
-        return err_set(e, ST_FAILED,
-                       "%.*s: filter rejected (HTTP 400%s); tamis asks for timestamp gt "
-                       "'YYYY-MM-DDTHH:MM:SS.mmmZ': does this API take that?",
-                       STR_FMT(where), words);
-    return err_set(e, ST_FAILED, "%.*s rejects the request (HTTP %ld%s)", STR_FMT(where), r->status,
-                   words);
+    if (r->status != 400 || !strcasestr(words, "filter"))
+        return refusal_explain(&s->talk.o, s->url.p, r, secrets, &advice, e);
+    return err_set(e, ST_FAILED,
+                   "%.*s: filter rejected (HTTP 400%s); tamis asks for timestamp gt "
+                   "'YYYY-MM-DDTHH:MM:SS.mmmZ': does this API take that?",
+                   STR_FMT(http_where(s->url.p)), words);
 }
 
 static status take_page(void *ctx, http_reply *reply, err *e)

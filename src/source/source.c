@@ -16,17 +16,10 @@ static const adapter *find_adapter(const char *type)
 
 static status check_options(const source_options *o, err *e)
 {
-    if (o->auth != AUTH_CLIENT_CREDENTIALS)
-        return err_set(e, ST_USAGE, "source.auth: only client-credentials is known");
-    if (!o->client_id || !*o->client_id)
-        return err_set(e, ST_USAGE, "source.client_id is empty; it names the OAuth client");
-    if (!o->client_secret || !*o->client_secret)
-        return err_set(e, ST_USAGE,
-                       "no client secret (source.client_secret_env or source.client_secret_file)");
     if (strpbrk(o->base_url, "?#"))
         return err_set(e, ST_USAGE, "source.base_url must end with host or path, without ? or #");
     status st = http_check_url("source.base_url", o->base_url, e);
-    return st ? st : http_check_url("source.token_url", o->token_url, e);
+    return st ? st : auth_check(o, e);
 }
 
 status source_open(const source_options *o, source **out, err *e)
@@ -100,12 +93,15 @@ static status reach(source *s, source_finding *out, err *e)
 
 static status get_token(source *s, source_finding *out, err *e)
 {
-    const char *token;
-    status st = auth_token(&s->talk.auth, &s->talk.reply, &token, e);
+    http_identity who = {0};
+    status st = auth_identify(&s->talk.auth, &s->talk.reply, &who, e);
     if (st) return st;
     snprintf(out->granted, sizeof out->granted, "%s", s->talk.auth.granted);
-    snprintf(out->text, sizeof out->text, "issued, good for %.0f s",
-             s->talk.auth.renew_at - clock_monotonic());
+    if (who.bearer)
+        snprintf(out->text, sizeof out->text, "issued, good for %.0f s",
+                 s->talk.auth.renew_at - clock_monotonic());
+    else
+        snprintf(out->text, sizeof out->text, "none is needed: the key goes with each request");
     return ST_OK;
 }
 

@@ -12,23 +12,33 @@
 
 enum { SOURCE_PAGE_LIMIT = 64 << 20 }; /* bytes of an answer, decoded */
 
-typedef enum { AUTH_CLIENT_CREDENTIALS } auth_kind;
+typedef enum {
+    AUTH_CLIENT_CREDENTIALS, /* client id and secret: RFC 6749 4.4, in the form */
+    AUTH_PASSWORD,           /* an access key on behalf of its user, and the client: 4.3 */
+    AUTH_ACCESS_KEY,         /* an access key alone, as JSON */
+    AUTH_API_KEY             /* no token: the secret itself goes with each request */
+} auth_kind;
 
 /* Everything an adapter needs to know; the strings outlive the source. */
 typedef struct source_options {
-    const char *type;     /* "interactions-v2" */
-    const char *base_url; /* no trailing slash, e.g. https://acme.cxone.com */
-    const char *token_url;
+    const char *type;      /* "interactions-v2" */
+    const char *base_url;  /* no trailing slash, e.g. https://acme.cxone.com */
+    const char *token_url; /* may be empty where no token, or its issuer, is needed */
     auth_kind auth;
     const char *client_id;
-    const char *client_secret; /* never logged, never stored */
-    const char *scope;         /* may be empty */
-    const char *ca_file;       /* may be empty */
-    double page_delay;         /* seconds between pages */
-    double max_wait;           /* longest single wait that a server can ask for, s */
-    double wait_budget;        /* all waits of a run together, s; 0: no limit */
-    double timeout;            /* connect, and stall, s */
-    int max_attempts;          /* per request, at least 1 */
+    const char *client_secret; /* or the API key; never logged, never stored */
+    bool client_in_form;       /* AUTH_PASSWORD: client id and secret in the form, not as Basic */
+    const char *issuer;        /* AUTH_PASSWORD without token_url: whose metadata names it */
+    const char *access_key_id; /* AUTH_PASSWORD, AUTH_ACCESS_KEY */
+    const char *access_key_secret;
+    const char *api_key_header; /* AUTH_API_KEY: the field that the key is sent in */
+    const char *scope;          /* AUTH_CLIENT_CREDENTIALS; may be empty */
+    const char *ca_file;        /* may be empty */
+    double page_delay;          /* seconds between pages */
+    double max_wait;            /* longest single wait that a server can ask for, s */
+    double wait_budget;         /* all waits of a run together, s; 0: no limit */
+    double timeout;             /* connect, and stall, s */
+    int max_attempts;           /* per request, at least 1 */
     const logger *log;
     const stop_flag *stop;
 } source_options;

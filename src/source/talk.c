@@ -41,16 +41,17 @@ source_stats talk_statistics(const talk *t)
 static status try_once(talk *t, const talk_request *q, bool *renewed, err *e)
 {
     for (;;) {
-        const char *token;
+        http_request r = {.url = q->url, .key = q->key, .limit = q->limit};
         t->reply.again = false;
-        status st = auth_token(&t->auth, &t->reply, &token, e);
+        status st = auth_identify(&t->auth, &t->reply, &r.who, e);
         if (st) return st;
-        http_request r = {.url = q->url, .key = q->key, .bearer = token, .limit = q->limit};
         st = http_send(t->http, &r, &t->reply, e);
         if (st) return st;
         if (t->reply.status >= 200 && t->reply.status < 300) return q->take(q->ctx, &t->reply, e);
-        const char *const secrets[] = {t->o.client_secret, token, NULL};
-        if (t->reply.status != 401 || *renewed) return q->explain(q->ctx, &t->reply, secrets, e);
+        const char *secrets[AUTH_SECRETS];
+        auth_secrets(&t->auth, secrets);
+        if (t->reply.status != 401 || *renewed || t->o.auth == AUTH_API_KEY)
+            return q->explain(q->ctx, &t->reply, secrets, e);
         *renewed = true;
         auth_forget(&t->auth);
         log_say(t->o.log, LOG_INFO, "the token is turned down (HTTP 401): asking for another");
