@@ -56,9 +56,21 @@ static status list_slice(void *ctx, str source, const slice *sl, err *e)
     return buf_ok(l->out) ? ST_OK : err_nomem(e, "listing");
 }
 
+/* Seconds that a run spent waiting, by its summary; 0: none, or it never ended. */
+static double waited_of(str result)
+{
+    err unused = {0};
+    js *root = NULL;
+    if (!result.n || js_parse(result, &root, &unused)) return 0;
+    double waited = js_number(js_get(js_get(root, "seconds"), "waited"), 0);
+    js_free(root);
+    return waited;
+}
+
 static status list_run(void *ctx, const stored_run *r, err *e)
 {
     listing *l = ctx;
+    double waited = waited_of(r->result);
     if (l->json) {
         comma(l);
         buf_fmt(l->out, "{\"run\": %" PRId64 ", \"command\": ", r->id);
@@ -69,7 +81,7 @@ static status list_run(void *ctx, const stored_run *r, err *e)
         write_instant(l, r->ended, INSTANT_MIN);
         buf_z(l->out, ", \"state\": ");
         js_write_string(l->out, r->state);
-        buf_char(l->out, '}');
+        buf_fmt(l->out, ", \"waited\": %.3f}", waited);
     } else {
         buf_fmt(l->out, "run %4" PRId64 " ", r->id);
         utf8_write_plain(l->out, r->command);
@@ -79,6 +91,7 @@ static status list_run(void *ctx, const stored_run *r, err *e)
         write_instant(l, r->started, INSTANT_MIN);
         buf_z(l->out, " to ");
         write_instant(l, r->ended, INSTANT_MIN);
+        if (waited > 0) buf_fmt(l->out, ", %.1f s waiting", waited);
         buf_char(l->out, '\n');
     }
     return buf_ok(l->out) ? ST_OK : err_nomem(e, "listing");

@@ -68,6 +68,7 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
     *id = (str){0};
     k->counts->received++;
     if (record_parse(raw, &k->scratch, &i, &why)) {
+        if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
         status st = keep_rejected(k, raw, &why, e);
         k->counts->rejected++;
         log_say(k->log, LOG_WARNING, "%s rejected: %s%s", where, why.msg, k->comfort);

@@ -20,9 +20,16 @@ status err_set(err *e, status code, const char *fmt, ...)
     return code;
 }
 
+static const char NO_MEMORY[] = "out of memory while ";
+
 status err_nomem(err *e, const char *what)
 {
-    return err_set(e, ST_FAILED, "out of memory while %s", what);
+    return err_set(e, ST_FAILED, "%s%s", NO_MEMORY, what);
+}
+
+bool err_is_nomem(const err *e)
+{
+    return strncmp(e->msg, NO_MEMORY, sizeof NO_MEMORY - 1) == 0;
 }
 
 status err_sys(err *e, int errnum, const char *fmt, ...)

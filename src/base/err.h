@@ -7,6 +7,7 @@
 #define TAMIS_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 typedef enum {
     ST_OK = 0,
@@ -35,6 +36,9 @@ status err_set(err *e, status code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* "out of memory while WHAT", ST_FAILED. */
 status err_nomem(err *e, const char *what);
+
+/* Whether that is what it says: no fault of what was being read. */
+bool err_is_nomem(const err *e);
 
 /* FMT, then ": " and strerror(errnum); ST_FAILED. */
 status err_sys(err *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -3,13 +3,17 @@
  * jansson refuses ill-formed UTF-8 and lone surrogates (mended here first) and
  * allows 2,048 levels (we allow 64, counted before parsing).  Integers are read
  * as doubles so that a number of any length is legal up to the double range;
- * who needs the digits as they stand cuts them from the raw text. */
+ * who needs the digits as they stand cuts them from the raw text.  jansson calls it an invalid
+ * token when there is no memory for one, so its allocations go by here to be told apart: a good
+ * record must not pass for a bad one. */
 #include "base/json.h"
 
 #include <ctype.h>
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/utf8.h"
 
@@ -41,14 +45,32 @@ static int depth_of(str text)
     return deepest;
 }
 
+static _Thread_local bool out_of_memory; /* in the parse that is going on */
+
+static void *allocate(size_t n)
+{
+    void *p = malloc(n);
+    if (!p) out_of_memory = true;
+    return p;
+}
+
+static void watch_allocations(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
 status js_parse(str text, js **out, err *e)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t why;
     *out = NULL;
+    pthread_once(&once, watch_allocations);
     if (depth_of(text) > JS_DEPTH)
         return err_set(e, ST_FAILED, "JSON nested deeper than %d levels", JS_DEPTH);
     size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+    out_of_memory = false;
     json_t *root = json_loadb(text.p ? text.p : "", text.n, flags, &why);
+    if (!root && out_of_memory) return err_nomem(e, "reading JSON");
     if (!root) return err_set(e, ST_FAILED, "not JSON: %s (byte %d)", why.text, why.position);
     *out = (js *)root;
     return ST_OK;

@@ -83,6 +83,7 @@ static status take_page(void *ctx, http_reply *reply, err *e)
     reply->body = body;
     out->has_server_date = http_date_parse(str_from(reply->date), &out->server_date);
     if (page_cut(out, &why) == ST_OK) return ST_OK;
+    if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
     reply->again = true;
     return err_set(e, ST_INCOMPLETE,
                    "%.*s answers HTTP %ld but not with a page of interactions: %s",

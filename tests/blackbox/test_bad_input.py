@@ -164,6 +164,7 @@ def test_missing_scope(done):
     assert len(done.tenant.requests()) == asked + 1, "403 is never tried again"
 
 
+@pytest.mark.matrix(18)
 def test_token_never_accepted(done):
     """401 for ever: one new token, then the end."""
     done.tenant.fault(faults.to_interactions(), faults.status(401))
@@ -184,12 +185,14 @@ def test_token_answer_that_is_none(done, answer):
 
 # The server
 
+@pytest.mark.matrix(20)
 def test_server_down(done):
     done.configure(source={"max_attempts": 2})
     done.tenant.stop()
     fails(done, 3, done.tenant.url)
 
 
+@pytest.mark.matrix(20)
 def test_server_that_takes_no_connection(done):
     """A full queue: connecting takes longer than the timeout."""
     with socket.socket() as s:
@@ -206,6 +209,7 @@ def test_server_that_takes_no_connection(done):
             c.close()
 
 
+@pytest.mark.matrix(17)
 @pytest.mark.parametrize("code, status, words", [
     (400, 1, ["400"]), (404, 1, ["404"]), (403, 4, ["403"]), (500, 3, ["500"]), (503, 3, ["503"]),
     (418, 1, ["418"])])
@@ -217,6 +221,7 @@ def test_server_that_refuses(done, code, status, words):
     assert len(done.tenant.requests()) - asked == (2 if status == 3 else 1)
 
 
+@pytest.mark.matrix(17)
 def test_rejected_filter(done):
     done.tenant.fault(faults.to_interactions(),
                       faults.status(400, "Unsupported filter expression"))
@@ -230,6 +235,7 @@ NOT_A_PAGE = {
     "two": faults.body(b'{"interactions": []} {}'), "deep": faults.body(b"[" * 100000)}
 
 
+@pytest.mark.matrix(23)
 @pytest.mark.parametrize("name", NOT_A_PAGE)
 def test_not_a_page(done, few, expected, name):
     """An answer that is no page of interactions is never taken for an empty one."""
@@ -241,6 +247,7 @@ def test_not_a_page(done, few, expected, name):
     check_is(done, expected(few))
 
 
+@pytest.mark.matrix(25)
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
 def test_redirect_is_not_followed(done, code):
     """Neither token nor secret goes where a server points."""
@@ -254,6 +261,7 @@ def test_redirect_is_not_followed(done, code):
         assert not other.log
 
 
+@pytest.mark.matrix(14)
 def test_throttled_beyond_what_is_waited(make_place, few, expected):
     """Retry-After: an hour.  What arrived is kept, and the run ends at once."""
     place = make_place(few).configure(source={"page_size": 10})
@@ -294,6 +302,7 @@ def odd_records():
 ODD = dict(odd_records())
 
 
+@pytest.mark.matrix(23)
 @pytest.mark.parametrize("name", ODD)
 def test_record_that_cannot_be_used(make_place, few, expected, name):
     """It is named and kept; the others of its page are used."""
@@ -511,6 +520,7 @@ def test_model_file_missing(run, copied_model):
         check_fails(result, 1, name)
 
 
+@pytest.mark.matrix(34)
 def test_another_model_is_refused(done, few, expected, copied_model, small):
     """Two unused words change places: all vectors are as before, but who could know?"""
     directory = copied_model(of=small)
@@ -527,6 +537,7 @@ def test_another_model_is_refused(done, few, expected, copied_model, small):
     check_is(done, expected(few))
 
 
+@pytest.mark.matrix(34)
 def test_taken_to_another_model(done, few, expected, really_expected):
     """Nothing of the old one is left: neither vectors nor verdicts."""
     assert really_expected(few).csv != expected(few).csv
@@ -564,6 +575,7 @@ def test_store_that_is_another_file(done):
     assert other.read_bytes() == before
 
 
+@pytest.mark.matrix(32)
 def test_store_damaged(done):
     """It refuses; it never begins again from nothing."""
     path = done.dir / "tamis.db"
@@ -575,6 +587,7 @@ def test_store_damaged(done):
         fails(done, 1, "tamis.db")
 
 
+@pytest.mark.matrix(33)
 def test_store_of_a_newer_version(done):
     with sqlite3.connect(done.dir / "tamis.db") as db:
         version, = db.execute("pragma user_version").fetchone()
@@ -606,6 +619,7 @@ def long_answers():
             for k, wish in enumerate(wishes)]
 
 
+@pytest.mark.matrix(28)
 def test_disk_full_for_the_file(make_place, expected):
     place = make_place(long_answers())
     place.run("sync", status=0)
@@ -619,6 +633,7 @@ def test_disk_full_for_the_file(make_place, expected):
     check_is(place, expected(long_answers()))
 
 
+@pytest.mark.matrix(28)
 def test_disk_full_for_the_store(done, demo, expected):
     done.tenant.holdings.put_all(demo.first[60:])
     done.configure(source={"lookback": "365d"})
@@ -634,11 +649,13 @@ def test_disk_full_for_the_store(done, demo, expected):
     check_is(done, expected(demo.first))
 
 
+@pytest.mark.matrix(28)
 def test_disk_full_for_a_new_store(done):
     result = done.run("run", "--set", "store.url=new.db", preexec_fn=limited(0.002))
     check_fails(result, 1, "new.db")
 
 
+@pytest.mark.matrix(28)
 def test_read_only_store(done):
     """As somebody who may read it and not write."""
     def become_nobody():

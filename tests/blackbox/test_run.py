@@ -251,6 +251,7 @@ def test_csv_is_what_python_writes(make_place, expected):
         b'int_1,2026-03-01T00:00:00.000Z,bot_1,5,"He said ""no"", twice","a\nb",1.0,0\r\n')
 
 
+@pytest.mark.matrix(8)
 def test_order_is_by_instant_then_id(make_place):
     stamps = {"c": "2026-03-01T00:00:00Z", "a": "2026-03-01T01:00:00+01:00",
               "b": "2026-02-28T23:00:00.000000000-01:00", "d": "2026-03-01T00:00:00.000000001Z",
@@ -371,6 +372,7 @@ def test_rows_added_later(make_place, demo, expected, seed):
     check_is(place, expected(raws))
 
 
+@pytest.mark.matrix(4)
 def test_late_rows_and_late_ratings(make_place, demo, expected):
     """What demo-later.jsonl is made for: within the default lookback of seven days."""
     place = make_place(demo.first)
@@ -400,6 +402,7 @@ def test_a_rating_taken_back(place, few, expected):
     assert gone not in {row["interaction_id"] for row in oracle.rows_of(place.read())}
 
 
+@pytest.mark.matrix(6)
 def test_a_text_changed_later(place, few, expected):
     """As many turns as before, of the same interactions; but now the last row repeats the first."""
     place.run("run", status=0)
@@ -683,6 +686,7 @@ def test_killed_at_any_moment(make_place, demo, expected):
     assert killed > 10, "hardly a run was killed: nothing was shown"
 
 
+@pytest.mark.matrix(30)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_fetching(place, few, expected, sent):
     place.configure(source={"page_size": 5})
@@ -709,6 +713,7 @@ def test_interrupted_while_fetching(place, few, expected, sent):
         ["complete", "incomplete"], ["incomplete", "complete"])
 
 
+@pytest.mark.matrix(30)
 def test_interrupted_while_waiting(place):
     """Told to wait for half a minute, it still ends at once when asked to."""
     place.tenant.fault(faults.page(1), faults.throttle(30))
@@ -724,6 +729,7 @@ def test_interrupted_while_waiting(place):
     assert len(err.splitlines()) == 1, err
 
 
+@pytest.mark.matrix(30)
 def test_interrupted_while_embedding(make_place, demo, expected):
     place = make_place([])
     (place.dir / "all.jsonl").write_bytes(b"\n".join(demo.first))
@@ -738,6 +744,7 @@ def test_interrupted_while_embedding(make_place, demo, expected):
     check_is(place, expected(demo.first))
 
 
+@pytest.mark.matrix(31)
 def test_two_at_once(place, few, expected):
     place.tenant.fault(faults.page(1), faults.delay(3), times=1)
     first = place.start("run")
@@ -754,6 +761,7 @@ def test_two_at_once(place, few, expected):
     check_is(place, expected(few))
 
 
+@pytest.mark.matrix(31)
 def test_a_lock_does_not_outlive_its_process(place, few, expected):
     place.tenant.fault(faults.page(1), faults.delay(30), times=1)
     first = place.start("run")

@@ -86,6 +86,36 @@ CASES = {
     "slow": (lambda t: t.fault(to_interactions(), faults.delay(0.1)), 0),
 }
 
+# Which row of the fault matrix each is a case of.
+ROWS = {
+    9: ["total too small for once", "total too large for once", "total too small",
+        "total too large", "total zero", "total negative", "total a text", "total nonsense",
+        "total beyond all", "no total"],
+    10: ["the same page again and again", "a page given twice"],
+    11: ["empty page in the middle"],
+    12: ["nothing beyond a limit"],
+    14: ["429 with seconds", "429 with a fraction", "429 with a date", "429 with a past date",
+        "429 with zero", "429 with less than nothing", "429 with nonsense",
+        "429 with a huge number", "429 with the largest number", "429 for ever"],
+    15: ["429 without a header", "429 to the token", "each second request throttled"],
+    16: ["500", "502", "503 twice", "503 with Retry-After", "504", "408", "503 for ever",
+        "503 to the token"],
+    18: ["401 for once", "token revoked", "token that lives no time",
+        "token said to live no time", "token said to live a text", "token said to live nonsense",
+        "token said to live less than nothing", "token that says nothing of it"],
+    20: ["reset", "reset of the token"],
+    21: ["stalled", "stalled before the first byte"],
+    22: ["cut short", "cut short at a record's end", "cut short for ever",
+        "nothing but a header"],
+    23: ["html for once"],
+}
+ROW_OF = {name: row for row, names in ROWS.items() for name in names}
+
+
+def marked(name):
+    row = ROW_OF.get(name)
+    return pytest.param(name, marks=[pytest.mark.matrix(row)] if row else [])
+
 
 def truncate_after_a_record(request, answer):
     """The body ends where it looks like the end of a list."""
@@ -95,7 +125,7 @@ def truncate_after_a_record(request, answer):
     return reply
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", map(marked, CASES))
 def test_one_fault(make_place, few, expected, name):
     arm, status = CASES[name]
     place = make_place(few).configure(source={"page_size": 10, "timeout": "1s", "max_wait": "5s",
@@ -116,6 +146,7 @@ def test_one_fault(make_place, few, expected, name):
     assert place.json("status")["interactions"] == 60
 
 
+@pytest.mark.matrix(14)
 @pytest.mark.parametrize("asked, least", [("1", 1.0), ("1.5", 1.5), ("date", 1.0)])
 def test_retry_after_is_heeded(make_place, few, asked, least):
     """Never earlier than the server asks for."""
@@ -157,6 +188,7 @@ def test_token_is_renewed_before_it_ends(place):
     assert set(place.tenant.statuses()) == {200}
 
 
+@pytest.mark.matrix(18)
 def test_one_new_token_for_a_401(place, few, expected):
     place.tenant.fault(page(3), faults.revoke(), times=1)
     place.configure(source={"page_size": 10}).run("run", status=0)
@@ -192,6 +224,7 @@ def in_order(raws):
     return sorted(raws, key=lambda r: place[json.loads(r)["id"]])
 
 
+@pytest.mark.matrix(2)
 @pytest.mark.parametrize("number", [2, 4, 6])
 def test_rows_inserted_while_reading(make_place, few, expected, number):
     """They push others to the next page: none is lost, none is there twice."""
@@ -207,6 +240,7 @@ def test_rows_inserted_at_the_end_while_reading(make_place, few, expected):
     check_is(place, expected([*few, *old]))
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("number", [2, 4, 6])
 def test_rows_deleted_while_reading(make_place, few, expected, number):
     """What was read stays; what moved up a page is found all the same."""
@@ -219,6 +253,7 @@ def test_rows_deleted_while_reading(make_place, few, expected, number):
     check_is(place, expected(few))
 
 
+@pytest.mark.matrix(3)
 def test_rows_deleted_before_they_are_read(make_place, few, expected):
     gone = ids_of(in_order(few)[-15:])
 
@@ -229,6 +264,7 @@ def test_rows_deleted_before_they_are_read(make_place, few, expected):
     check_is(place, expected([r for r in few if json.loads(r)["id"] not in gone]))
 
 
+@pytest.mark.matrix(6)
 def test_a_row_rated_while_reading(make_place, few, expected):
     """On a page that was read before: found by the next run."""
     unrated = next(id for id, r in zip(ids_of(few), few)
@@ -265,6 +301,7 @@ def test_two_versions_of_one_id(make_place, few, expected):
         check_is(place, expected([*few[:7], *few[8:], raw(older)]))
 
 
+@pytest.mark.matrix(1)
 def test_many_at_one_instant(make_place, expected):
     """All share the cursor's timestamp, and some come later."""
     def at_noon(k):
@@ -278,6 +315,7 @@ def test_many_at_one_instant(make_place, expected):
     check_is(place, expected([*first, *later]))
 
 
+@pytest.mark.matrix(7)
 def test_a_row_from_the_future(make_place, few, expected):
     """A clock is wrong somewhere: it is kept, and does not keep others out."""
     far = raw(conversation("int_far", timestamp="2099-01-01T00:00:00Z", said="From the future"))
@@ -300,6 +338,7 @@ def test_unsettled_rows_are_left_to_the_next_sync(make_place, few, expected):
     check_is(place, expected([*few, fresh]))
 
 
+@pytest.mark.matrix(19)
 def test_server_clock_is_behind(make_place, few, expected):
     """What has just come by the server's clock has not settled, however old it is by ours."""
     then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)

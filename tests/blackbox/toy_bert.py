@@ -40,10 +40,10 @@ KINDS = {  # type: (rounding, bytes of a list)
 
 class Toy:
     def __init__(self, hidden=32, layers=2, heads=2, inner=48, positions=64, kind="F32", prefix="",
-                 norm=("weight", "bias"), pooling="mean", seed=1, eps=1e-12):
+                 norm=("weight", "bias"), pooling="mean", seed=1, eps=1e-12, words=WORDS):
         self.hidden, self.layers, self.heads, self.inner = hidden, layers, heads, inner
         self.positions, self.kind, self.prefix, self.norm = positions, kind, prefix, norm
-        self.pooling, self.eps = pooling, eps
+        self.pooling, self.eps, self.words = pooling, eps, words
         self.rng = random.Random(seed)
         self.shapes, self.values = {}, {}
         self._weights()
@@ -64,7 +64,7 @@ class Toy:
 
     def _weights(self):
         h = self.hidden
-        self._add("embeddings.word_embeddings.weight", [len(WORDS), h], 1.0)
+        self._add("embeddings.word_embeddings.weight", [len(self.words), h], 1.0)
         self._add("embeddings.position_embeddings.weight", [self.positions, h], 0.3)
         self._add("embeddings.token_type_embeddings.weight", [2, h], 0.3)
         self._norm("embeddings.LayerNorm")
@@ -81,12 +81,12 @@ class Toy:
     def config(self):
         return {"model_type": "bert", "hidden_act": "gelu", "hidden_size": self.hidden,
                 "num_hidden_layers": self.layers, "num_attention_heads": self.heads,
-                "intermediate_size": self.inner, "vocab_size": len(WORDS),
+                "intermediate_size": self.inner, "vocab_size": len(self.words),
                 "max_position_embeddings": self.positions, "layer_norm_eps": self.eps}
 
     def write(self, directory):
         directory.mkdir()
-        (directory / "vocab.txt").write_text("".join(w + "\n" for w in WORDS), "utf-8")
+        (directory / "vocab.txt").write_text("".join(w + "\n" for w in self.words), "utf-8")
         put(directory, "config.json", self.config())
         header, data = {}, b""
         for name, values in self.values.items():

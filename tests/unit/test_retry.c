@@ -64,6 +64,7 @@ static void test_dates(void **state)
     assert_false(http_date_parse((str){0}, &t));
 }
 
+/* matrix: 14 */
 static void test_retry_after(void **state)
 {
     (void)state;
@@ -119,6 +120,7 @@ static double always(void *ctx)
     return *(double *)ctx;
 }
 
+/* matrix: 14, 15 */
 static void test_waits(void **state)
 {
     (void)state;
@@ -144,6 +146,7 @@ static void test_waits(void **state)
     assert_int_equal(retry_next(&p, 99, STR(""), now, &wait, &e), ST_OK);
 }
 
+/* matrix: 14 */
 static void test_ends(void **state)
 {
     (void)state;
@@ -176,6 +179,7 @@ static void test_ends(void **state)
 }
 
 /* All waits of a run together have a limit too, whoever asks for them. */
+/* matrix: 15 */
 static void test_budget(void **state)
 {
     (void)state;
@@ -210,6 +214,7 @@ static void test_randomness(void **state)
     assert_true(sum > 4700 && sum < 5300);
 }
 
+/* matrix: 18 */
 static void test_token_lives(void **state)
 {
     (void)state;

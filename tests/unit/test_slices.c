@@ -182,6 +182,7 @@ static void test_still(void **state)
     assert_int_equal(t.finished, t.schedules);
 }
 
+/* matrix: 2 */
 static void test_rows_come(void **state)
 {
     (void)state;
@@ -200,6 +201,7 @@ static void test_rows_come(void **state)
     assert_int_equal(t.unseeable_loss, 0);
 }
 
+/* matrix: 3 */
 static void test_rows_go(void **state)
 {
     (void)state;
@@ -211,6 +213,7 @@ static void test_rows_go(void **state)
     assert_int_equal(t.unseeable_loss, 0);
 }
 
+/* matrix: 2, 3, 11 */
 static void test_everything_at_once(void **state)
 {
     (void)state;
@@ -272,6 +275,7 @@ static void play(const char *name, const step *steps, size_t n, unsigned passes_
     play(name, (const step[]){__VA_ARGS__}, sizeof((const step[]){__VA_ARGS__}) / sizeof(step),    \
          passes_left)
 
+/* matrix: 9, 10, 11 */
 static void test_steps(void **state)
 {
     (void)state;
@@ -322,6 +326,7 @@ static void test_steps(void **state)
 }
 
 /* A server that never ends is left, whatever it counts. */
+/* matrix: 10 */
 static void test_endless(void **state)
 {
     (void)state;
@@ -343,6 +348,7 @@ static void test_endless(void **state)
     }
 }
 
+/* matrix: 9 */
 static void test_a_huge_count_ends(void **state)
 {
     (void)state;
@@ -385,6 +391,7 @@ static void test_plan(void **state)
 }
 
 /* The newest row scanned moves forwards only, and outlives a restart. */
+/* matrix: 7, 13 */
 static void test_newest(void **state)
 {
     (void)state;
@@ -404,6 +411,7 @@ static void test_newest(void **state)
 }
 
 /* The parts of a slice hold all of it, however often it is cut; each question, too. */
+/* matrix: 12 */
 static void test_split(void **state)
 {
     (void)state;

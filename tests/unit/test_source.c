@@ -279,6 +279,7 @@ static const struct {
     {"raw_dribble", 1, ST_INCOMPLETE, -1, -1, "no answer for 1 s"},
 };
 
+/* matrix: 14, 16, 18, 20, 21, 22, 23, 24, 25 */
 static void test_scenarios(void **state)
 {
     (void)state;
@@ -298,6 +299,7 @@ static void test_scenarios(void **state)
     }
 }
 
+/* matrix: 9 */
 static void test_totals(void **state)
 {
     (void)state;
@@ -316,6 +318,7 @@ static void test_totals(void **state)
 }
 
 /* A token that lives for a second is renewed at half its life, not for each page. */
+/* matrix: 18 */
 static void test_short_lived_token(void **state)
 {
     (void)state;
@@ -369,6 +372,7 @@ static void test_page_delay(void **state)
 
 /* --- no connection, no trust ----------------------------------------------------------------- */
 
+/* matrix: 20 */
 static void test_refused(void **state)
 {
     (void)state;
@@ -384,6 +388,7 @@ static void test_refused(void **state)
     finish(&r, 1, -1);
 }
 
+/* matrix: 20 */
 static void test_unknown_host(void **state)
 {
     (void)state;
@@ -425,6 +430,7 @@ static void tls_run(const char *scenario, bool with_ca, const char *host, status
     finish(&r, -1, -1);
 }
 
+/* matrix: 20 */
 static void test_tls(void **state)
 {
     (void)state;
@@ -536,6 +542,7 @@ static void stop_during(const char *scenario, uint32_t first, uint32_t second, d
     finish(&r, -1, -1);
 }
 
+/* matrix: 30 */
 static void test_stop(void **state)
 {
     (void)state;

@@ -216,6 +216,7 @@ static void test_foreign_database_with_a_log(void **state)
     buf_release(&after);
 }
 
+/* matrix: 33 */
 static void test_newer_schema(void **state)
 {
     (void)state;
@@ -258,6 +259,7 @@ static void test_out_of_reach(void **state)
     FAILS(store_open(in_dir("link.db"), STORE_WRITE, &s, &E), ST_FAILED, "No such file");
 }
 
+/* matrix: 28 */
 static void test_read_only_media(void **state)
 {
     (void)state;
@@ -307,6 +309,7 @@ static void be_second_writer(void)
     store_close(s);
 }
 
+/* matrix: 31 */
 static void test_one_writer(void **state)
 {
     (void)state;
@@ -374,6 +377,7 @@ static void test_store_moved_without_its_log(void **state)
 
 /* --- damage ------------------------------------------------------------------------------- */
 
+/* matrix: 32 */
 static void test_damaged_record(void **state)
 {
     (void)state;
@@ -499,6 +503,7 @@ static void use_all(store_mode mode)
 }
 
 /* However a file is hurt, the store says so or works; it never goes down. */
+/* matrix: 32 */
 static void test_damaged_files(void **state)
 {
     (void)state;
@@ -664,6 +669,7 @@ static void check_killed(int there, int how)
     assert_true(there == shared->committed || there == shared->committed + 1);
 }
 
+/* matrix: 26, 27 */
 static void test_killed_at_every_call(void **state)
 {
     (void)state;
@@ -684,6 +690,7 @@ static void check_full(int there, int how)
     assert_non_null(strstr(shared->msg, store_path()));
 }
 
+/* matrix: 28 */
 static void test_disk_full_at_every_call(void **state)
 {
     (void)state;
@@ -706,6 +713,7 @@ static void check_broken(int there, int how)
     assert_true(there == shared->committed || (there == 0 && shared->committed < 0));
 }
 
+/* matrix: 28 */
 static void test_broken_disk_at_every_call(void **state)
 {
     (void)state;
@@ -726,6 +734,7 @@ static void check_unsynced(int there, int how)
     assert_true(there == shared->committed || there == shared->committed + 1);
 }
 
+/* matrix: 28 */
 static void test_unsynced_at_every_call(void **state)
 {
     (void)state;
@@ -734,6 +743,7 @@ static void test_unsynced_at_every_call(void **state)
 }
 
 /* What is committed has been synced when store_commit returns; a new store's name, too. */
+/* matrix: 27 */
 static void test_commits_are_synced(void **state)
 {
     (void)state;
@@ -771,6 +781,7 @@ static void die_in_a_large_transaction(void)
     raise(SIGKILL);
 }
 
+/* matrix: 26 */
 static void test_killed_in_a_large_transaction(void **state)
 {
     (void)state;
@@ -796,6 +807,7 @@ static void write_within_a_limit(void)
     must(shared->failed == ST_FAILED, "failed");
 }
 
+/* matrix: 28 */
 static void test_file_size_limit(void **state)
 {
     (void)state;
