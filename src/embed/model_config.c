@@ -147,6 +147,11 @@ static status take_config(model *m, const config_file *f)
 
 /* --- modules.json, pooling ------------------------------------------------------------------ */
 
+static bool leads_out(str path)
+{
+    return path.n && (memchr(path.p, 0, path.n) || memmem(path.p, path.n, "..", 2));
+}
+
 /* folder: [cap] that of the Pooling module, "" if there is none. */
 static status take_modules(const config_file *f, char *folder, size_t cap)
 {
@@ -162,7 +167,7 @@ static status take_modules(const config_file *f, char *folder, size_t cap)
                 return refuse(f, "its Transformer lies in %.*s, not beside modules.json",
                               STR_FMT(path));
         } else if (i == 1 && ends_with(type, STR(".Pooling"))) {
-            if (path.n >= cap || memchr(path.p, 0, path.n) || memmem(path.p, path.n, "..", 2))
+            if (path.n >= cap || leads_out(path))
                 return refuse(f, "the path of its Pooling is no folder of the model");
             snprintf(folder, cap, "%.*s", STR_FMT(path));
         } else if (i != 2 || !ends_with(type, STR(".Normalize"))) {

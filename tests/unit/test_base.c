@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/intern.h"
+#include "base/json.h"
 #include "base/number.h"
 #include "base/pool.h"
 #include "base/time.h"
@@ -107,6 +108,41 @@ static void test_durations(void **state)
     assert_false(duration_parse(STR("s"), &s));
     assert_false(duration_parse(STR("5 s"), &s));
     assert_false(duration_parse(STR("1e3s"), &s));
+}
+
+/* Whatever the short way takes, the parser reads the same. */
+static void test_the_only_member(void **state)
+{
+    (void)state;
+    static const char line[] = " {\"text\" : \"ab \xc3\xa9\\n\x7f\"}\r\n";
+    size_t n_taken = 0;
+    for (size_t at = 0; at < sizeof line - 1; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char changed[sizeof line];
+            str value, text = {changed, sizeof line - 1};
+            js *root;
+            err e = {0};
+            memcpy(changed, line, sizeof line);
+            memcpy(changed + 17, at % 2 ? "xy" : "\\n", 2);
+            changed[at] = (char)c;
+            if (!js_only_member(text, "text", &value)) continue;
+            n_taken++;
+            assert_int_equal(js_parse(text, &root, &e), ST_OK);
+            assert_int_equal(js_type(js_get(root, "text")), JS_STRING);
+            assert_true(str_eq(js_string(js_get(root, "text")), value));
+            js_free(root);
+        }
+    }
+    assert_true(n_taken > 200);
+    str value;
+    assert_true(js_only_member(STR("{\"text\":\"\"}"), "text", &value) && value.n == 0);
+    assert_false(js_only_member(STR("{\"text\":\"a\",\"text\":\"b\"}"), "text", &value));
+    assert_false(js_only_member(STR("{\"text\":\"a\""), "text", &value));
+    assert_false(js_only_member(STR("{\"text\":\"a"), "text", &value));
+    assert_false(js_only_member(STR("{\"text\":"), "text", &value));
+    assert_false(js_only_member(STR("{\"text"), "text", &value));
+    assert_false(js_only_member(STR("{"), "text", &value));
+    assert_false(js_only_member(STR(""), "text", &value));
 }
 
 static void test_numbers_print_as_in_python(void **state)
@@ -355,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_instants),
         cmocka_unit_test(test_instants_move_and_print),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_the_only_member),
         cmocka_unit_test(test_numbers_print_as_in_python),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_plain),
