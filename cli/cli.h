@@ -24,6 +24,7 @@ typedef struct cli {
     bool jsonl, reembed; /* tokenize and embed; curate */
     const char *format;  /* embed */
     const char *field, *group, *threshold, *removed, *vectors, *dim; /* dedup */
+    const char *pairs, *same_from;                                   /* tune */
     const char *resync_from; /* run, sync; NULL: what is new */
 } cli;
 
@@ -54,6 +55,8 @@ int cmd_model(cli *c);
 int cmd_tokenize(cli *c);
 int cmd_embed(cli *c);
 int cmd_dedup(cli *c);
+int cmd_tune(cli *c);
+int cmd_report(cli *c);
 
 /* --- help ----------------------------------------------------------------------------------- */
 

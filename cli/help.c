@@ -59,6 +59,24 @@ static const command commands[] = {
      "  tamis doctor\n"
      "  tamis doctor --json | jq -r '.checks[] | select(.status == \"failed\") | .fix'\n",
      0, 0},
+    {"tune", cmd_tune, "tune [--pairs FILE [--same-from N]]",
+     "kept rows for thresholds 0.70 to 0.99, and the pairs nearest the line, to read",
+     "Embeds nothing again.  Of the distinct utterances, each with its nearest earlier kept one,\n"
+     "the 40 that were removed by the least margin, and the 40 that were kept by the least.\n"
+     "--pairs: tab-separated lines of text, text, label (or with a first line that names text1,\n"
+     "text2 and label or score); precision and recall at 0.50 to 0.99, and what suits them best.  "
+     "A\n"
+     "label from N on (default: 1) says that the two texts are the same.\n",
+     "  tamis tune\n"
+     "  tamis tune --json | jq '.thresholds[] | select(.threshold == 0.9)'\n"
+     "  tamis tune --pairs judged.tsv --same-from 4\n",
+     0, 0},
+    {"report", cmd_report, "report", "one self-contained HTML page about the last curation",
+     "To standard output: from interactions to rows, what was left out, similarity, other\n"
+     "thresholds, bots, groups, the pairs nearest the line, runs, configuration.  No script and "
+     "no\n"
+     "network; it holds conversation text.\n",
+     "  tamis report > report.html\n", 0, 0},
     {"init", cmd_init, "init", "write a commented tamis.ini",
      "With --config FILE: write that one.  A file that is there stays.\n", "  tamis init\n", 0, 0},
     {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",

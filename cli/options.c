@@ -23,7 +23,9 @@ typedef enum {
     OPT_THRESHOLD,
     OPT_REMOVED,
     OPT_VECTORS,
-    OPT_DIM
+    OPT_DIM,
+    OPT_PAIRS,
+    OPT_SAME_FROM
 } option_id;
 
 static const struct option {
@@ -52,6 +54,8 @@ static const struct option {
     {"--removed", OPT_REMOVED, true, " dedup "},
     {"--vectors", OPT_VECTORS, true, " dedup "},
     {"--dim", OPT_DIM, true, " dedup "},
+    {"--pairs", OPT_PAIRS, true, " tune "},
+    {"--same-from", OPT_SAME_FROM, true, " tune "},
 };
 
 enum { N_OPTIONS = sizeof options / sizeof *options, LONGEST_NAME = 64 };
@@ -108,11 +112,13 @@ static int set_threads(cli *c, const char *value)
     return 0;
 }
 
-static void apply_dedup(cli *c, option_id id, const char *value)
+static void apply_text(cli *c, option_id id, const char *value)
 {
     const char **const places[] = {
-        [OPT_FIELD] = &c->field,     [OPT_GROUP] = &c->group,     [OPT_THRESHOLD] = &c->threshold,
-        [OPT_REMOVED] = &c->removed, [OPT_VECTORS] = &c->vectors, [OPT_DIM] = &c->dim};
+        [OPT_FIELD] = &c->field,         [OPT_GROUP] = &c->group,
+        [OPT_THRESHOLD] = &c->threshold, [OPT_REMOVED] = &c->removed,
+        [OPT_VECTORS] = &c->vectors,     [OPT_DIM] = &c->dim,
+        [OPT_PAIRS] = &c->pairs,         [OPT_SAME_FROM] = &c->same_from};
     *places[id] = value;
 }
 
@@ -158,7 +164,7 @@ static int apply(cli *c, option_id id, char *value)
         c->resync_from = value;
         break;
     default:
-        apply_dedup(c, id, value);
+        apply_text(c, id, value);
     }
     return 0;
 }

@@ -106,6 +106,19 @@ TAMIS_API tamis_status tamis_report_status(tamis *t, tamis_format format, char *
 TAMIS_API tamis_status tamis_explain(tamis *t, const char *id, tamis_format format, char **out,
                                      tamis_error *error);
 
+/* Help with the threshold: the rows that each one from 0.70 to 0.99 would keep, and the pairs
+ * nearest to dedup.threshold on either side, in full.  Nothing that was embedded is embedded
+ * again. */
+typedef struct tamis_tune_options {
+    const char *pairs; /* tab-separated text, text, label, to be judged as well; or NULL */
+    double same_from;  /* a label from here on says that the two are the same */
+} tamis_tune_options;
+TAMIS_API tamis_status tamis_tune(tamis *t, const tamis_tune_options *o, tamis_format format,
+                                  char **out, tamis_error *error);
+
+/* One self-contained HTML page about the last curation. */
+TAMIS_API tamis_status tamis_report(tamis *t, char **out, tamis_error *error);
+
 /* The deduplication alone: rows in, distinct rows out, in input order; no store.  The threshold
  * is dedup.threshold, the model embed.model. */
 typedef struct tamis_dedup_options {

@@ -406,6 +406,22 @@ void config_write_template(buf *out)
     }
 }
 
+void config_write_settings(const config *c, buf *out)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const key *k = &keys[i];
+        const char *value = (const char *)c + k->at;
+        buf_fmt(out, "%s.%s = ", k->section, k->name);
+        if (k->type == KEY_NUMBER || k->type == KEY_COUNT)
+            number_write_json(out, *(const double *)value);
+        else if (k->type == KEY_DURATION)
+            buf_fmt(out, "%gs", *(const double *)value);
+        else
+            buf_z(out, *(const char *const *)value);
+        buf_char(out, '\n');
+    }
+}
+
 void config_describe_curation(const config *c, buf *out)
 {
     static const char *const sections[] = {"filter", "redact", "embed", "dedup"};

@@ -57,6 +57,9 @@ status config_set(config *c, const char *setting, err *e) MUST_USE;
 /* The commented file that `tamis init` writes: every key with its default. */
 void config_write_template(buf *out);
 
+/* Appends every key with its value, "section.key = value" a line; nothing in it is secret. */
+void config_write_settings(const config *c, buf *out);
+
 /* Appends what the exported data set depends on ([filter], [redact], [embed], [dedup]) as
  * one text, to tell whether a curation is still current. */
 void config_describe_curation(const config *c, buf *out);

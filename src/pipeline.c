@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 
-#include "dedup/greedy.h"
 #include "units.h"
 #include "verdicts.h"
 
@@ -31,21 +30,29 @@ static status group_by_bot(const dataset *d, uint32_t **out, err *e)
     return ok ? ST_OK : err_nomem(e, "deduplicating");
 }
 
-static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa set, err *e)
+/* What the dedup stage compares; in->group is to be freed. */
+static status dedup_input(const job *j, const dataset *d, const units *u, greedy_input *in, err *e)
 {
     uint32_t *group = NULL;
     status st = ST_OK;
     if (strcmp(j->config->dedup.domain, "bot") == 0) st = group_by_bot(d, &group, e);
-    greedy_input in = {.vectors = u->vectors,
-                       .n_vectors = u->texts.n,
-                       .dim = u->dim,
-                       .unit = u->of,
-                       .group = group,
-                       .n_rows = d->n_turns,
-                       .threshold = j->config->dedup.threshold};
+    *in = (greedy_input){.vectors = u->vectors,
+                         .n_vectors = u->texts.n,
+                         .dim = u->dim,
+                         .unit = u->of,
+                         .group = group,
+                         .n_rows = d->n_turns,
+                         .threshold = j->config->dedup.threshold};
+    return st;
+}
+
+static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa set, err *e)
+{
+    greedy_input in;
     greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
+    status st = dedup_input(j, d, u, &in, e);
     if (st == ST_OK) st = greedy_run(&in, &o, d->verdicts, e);
-    free(group);
+    free((void *)in.group);
     return st;
 }
 
@@ -87,6 +94,29 @@ static status judge(const job *j, dataset *d, summary *s, err *e)
     }
     buf_release(&key);
     model_free(m);
+    return st;
+}
+
+status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e)
+{
+    units u = {0};
+    greedy_input in = {0};
+    model *m = NULL;
+    pool *p = NULL;
+    isa set;
+    *out = (sweep){0};
+    if (!d->n_turns) return ST_OK;
+    status st = isa_choose(&set, e);
+    if (st == ST_OK) st = pool_new(j->n_threads, &p, e);
+    if (st == ST_OK) st = model_open(j->model_dir, &m, e);
+    if (st == ST_OK) st = units_gather(j, d, m, p, set, &u, e);
+    if (st == ST_OK) st = dedup_input(j, d, &u, &in, e);
+    greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
+    if (st == ST_OK) st = sweep_run(&in, &o, out, e);
+    free((void *)in.group);
+    units_release(&u);
+    model_free(m);
+    pool_free(p);
     return st;
 }
 

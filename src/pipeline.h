@@ -3,11 +3,15 @@
 #define TAMIS_PIPELINE_H
 
 #include "dataset.h"
+#include "dedup/sweep.h"
 
 /* Reads what the store holds, rates, pairs, embeds, deduplicates, and keeps the verdicts in
  * the store.  Where the verdicts there are still current (same interactions, configuration
  * and model), they are taken as they are.  Fills s->turns and s->seconds. */
 status pipeline_curate(const job *j, dataset *d, summary *s, err *e) MUST_USE;
+
+/* What other thresholds would keep of a curated data set. */
+status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e) MUST_USE;
 
 /* Writes the files named in [export].  A data set without rows writes none: what is there
  * stays. */

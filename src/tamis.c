@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "embed/embed.h"
+#include "insight.h"
 #include "dedup_run.h"
 #include "doctor.h"
 #include "model_files.h"
@@ -206,20 +207,27 @@ static status part_import(running *r, err *e)
     return st;
 }
 
+/* The directory's name is in `dir`, to be released. */
+static status make_job(const running *r, buf *dir, job *j, err *e)
+{
+    status st = model_files_path(r->t->config.embed.model, dir, e);
+    *j = (job){.config = &r->t->config,
+               .redactor = r->redactor,
+               .model_dir = st == ST_OK ? buf_cstr(dir) : NULL,
+               .store = r->store,
+               .n_threads = r->t->n_threads,
+               .reembed = r->parts & TAMIS_REEMBED,
+               .log = &r->t->log,
+               .stop = r->t->stop};
+    return st == ST_OK && !j->model_dir ? err_nomem(e, "curating") : st;
+}
+
 static status part_curate_export(running *r, err *e)
 {
     dataset d = {0};
     buf dir = {0};
-    status st = model_files_path(r->t->config.embed.model, &dir, e);
-    job j = {.config = &r->t->config,
-             .redactor = r->redactor,
-             .model_dir = st == ST_OK ? buf_cstr(&dir) : NULL,
-             .store = r->store,
-             .n_threads = r->t->n_threads,
-             .reembed = r->parts & TAMIS_REEMBED,
-             .log = &r->t->log,
-             .stop = r->t->stop};
-    if (st == ST_OK && !j.model_dir) st = err_nomem(e, "curating");
+    job j;
+    status st = make_job(r, &dir, &j, e);
     if (st == ST_OK && strcmp(r->t->config.embed.precision, "fast") == 0)
         log_say(&r->t->log, LOG_INFO, "embed.precision = fast: exact is used on this machine");
     if (st == ST_OK) st = pipeline_curate(&j, &d, &r->s, e);
@@ -317,6 +325,56 @@ tamis_status tamis_import(tamis *t, const char *const *paths, size_t n_paths, ta
 {
     running r = {.t = t, .paths = paths, .n_paths = n_paths};
     return run(&r, "import", format, out, error);
+}
+
+/* --- a second look at the curation ---------------------------------------------------------- */
+
+typedef struct tuning {
+    const tamis_tune_options *o; /* NULL: the report */
+    bool json;
+} tuning;
+
+/* For writing, but a store that is not there is not made. */
+static status open_existing(const char *url, store **out, err *e)
+{
+    status st = store_open(url, STORE_READ, out, e);
+    store_close(*out);
+    *out = NULL;
+    return st ? st : store_open(url, STORE_WRITE, out, e);
+}
+
+static tamis_status look_again(tamis *t, const tuning *x, char **out, tamis_error *error)
+{
+    err e = {0};
+    buf b = {0}, dir = {0};
+    running r = {.t = t};
+    job j;
+    *out = NULL;
+    status st = redaction_open(&t->config, &r.redactor, &e);
+    if (st == ST_OK) st = open_existing(t->config.store.url, &r.store, &e);
+    if (st == ST_OK) st = make_job(&r, &dir, &j, &e);
+    if (st == ST_OK)
+        st = x->o ? insight_tune(&j, x->o->pairs, x->o->same_from, x->json, &b, &e)
+                  : insight_report(&j, &b, &e);
+    store_close(r.store);
+    redactor_free(r.redactor);
+    buf_release(&dir);
+    if (st == ST_OK)
+        st = hand_out(&b, out, &e);
+    else
+        buf_release(&b);
+    return finish(st, &e, error);
+}
+
+tamis_status tamis_tune(tamis *t, const tamis_tune_options *o, tamis_format format, char **out,
+                        tamis_error *error)
+{
+    return look_again(t, &(tuning){o, format == TAMIS_JSON}, out, error);
+}
+
+tamis_status tamis_report(tamis *t, char **out, tamis_error *error)
+{
+    return look_again(t, &(tuning){0}, out, error);
 }
 
 /* --- the deduplication alone ---------------------------------------------------------------- */

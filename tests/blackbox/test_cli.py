@@ -13,7 +13,7 @@ import pytest
 from conftest import PROGRAM, check_fails, base_environment, run_program
 from test_run import check_is, conversation, raw
 
-COMMANDS = ["run", "sync", "import", "curate", "export", "status", "explain", "doctor", "init",
+COMMANDS = ["run", "sync", "import", "curate", "export", "status", "explain", "doctor", "tune", "report", "init",
             "model", "tokenize", "embed", "dedup"]
 
 

@@ -1,0 +1,77 @@
+/* report.h - one self-contained HTML page about a curation.
+ *
+ * No script, no network, no fonts: readable in any browser, light or dark, on a telephone, on
+ * paper.  All texts are borrowed and escaped here (html.h). */
+#ifndef TAMIS_EXPORT_REPORT_H
+#define TAMIS_EXPORT_REPORT_H
+
+#include "base/buf.h"
+#include "record.h"
+
+typedef struct report_count {
+    str name;
+    uint64_t n;
+} report_count;
+
+typedef struct report_counts {
+    report_count *of; /* [n] */
+    size_t n;
+} report_counts;
+
+typedef struct report_bot {
+    str bot_id;
+    uint64_t turns, kept;
+} report_bot;
+
+typedef struct report_pair {
+    const turn *row, *earlier;
+    double score; /* their cosine */
+} report_pair;
+
+typedef struct report_pairs {
+    report_pair *of; /* [n] */
+    size_t n;
+} report_pairs;
+
+typedef struct report_group {
+    const turn *kept;
+    uint64_t n_members;   /* near-duplicates that it stands for */
+    report_pairs members; /* those furthest from it, first */
+} report_group;
+
+/* Columns of cosines and thresholds: from REPORT_LOWEST by hundredths below 1. */
+enum { REPORT_STEPS = 30 };
+#define REPORT_LOWEST 0.70
+
+typedef struct report_run {
+    str command, state, started, ended;
+} report_run;
+
+typedef struct report {
+    str version, store;
+    double threshold;
+    report_counts funnel;   /* what remained, step by step */
+    report_counts left_out; /* by rule */
+    report_counts redacted; /* by rule; none: redaction is off */
+    /* Rows by the cosine to the nearest earlier kept row; [i] from REPORT_LOWEST + i / 100. */
+    uint64_t nearest[REPORT_STEPS];
+    uint64_t n_apart;               /* rows with none from REPORT_LOWEST on */
+    uint64_t kept_at[REPORT_STEPS]; /* rows kept at that threshold */
+    const report_bot *bots;         /* [n_bots] */
+    size_t n_bots;
+    const report_group *groups; /* [n_groups] largest first */
+    size_t n_groups;
+    report_pairs above, below; /* removed and kept pairs nearest the threshold */
+    const report_run *runs;    /* [n_runs] newest first */
+    size_t n_runs;
+    str settings; /* "section.key = value" lines */
+} report;
+
+/* Appends the page. */
+void report_write(const report *r, buf *out);
+
+/* The two charts (report_chart.c), as SVG. */
+void report_chart_nearest(const report *r, buf *out);
+void report_chart_kept(const report *r, buf *out);
+
+#endif

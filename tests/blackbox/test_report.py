@@ -1,0 +1,113 @@
+"""`tamis report`: the page, its figures, hostile texts, and a browser's view of it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import check_fails
+
+SECTIONS = ["funnel", "left-out", "similarity", "thresholds", "bots", "groups", "borderline",
+            "redaction", "runs", "settings"]
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'> \"&amp; \u202egnp.exe"
+
+
+@pytest.fixture
+def curated(place, few):
+    evil = {"id": "int_<b>", "timestamp": "2031-01-01T00:00:00Z", "botId": "<script>bot()", "rating": 5,
+            "messages": [{"from": "user", "text": HOSTILE}, {"from": "bot", "text": HOSTILE},
+                         {"from": "user", "text": HOSTILE + "!"}, {"from": "bot", "text": "no"}]}
+    (place.dir / "all.jsonl").write_bytes(b"\n".join([*few, json.dumps(evil).encode()]))
+    place.run("import", "all.jsonl", status=0)
+    return place
+
+
+def page_of(place, *options):
+    result = place.run("report", *options, status=0)
+    assert not result.lines
+    return result.text
+
+
+def section(page, name):
+    return re.search(r'<section id="%s">(.*?)</section>' % name, page, re.S).group(1)
+
+
+def counts(part):
+    """{name: n} of a table with bars."""
+    rows = re.findall(r'<tr><td><bdi>(.*?)</bdi></td><td class="n">([\d,]+)</td>', part)
+    return {html.unescape(name): int(n.replace(",", "")) for name, n in rows}
+
+
+def test_figures(curated, few, expected):
+    page, summary = page_of(curated), curated.json("curate")
+    assert re.findall(r'<section id="([a-z-]+)">', page) == SECTIONS
+    funnel = counts(section(page, "funnel"))
+    assert funnel["interactions in the store"] == len(few) + 1
+    assert funnel["turns in them"] == summary["turns"]["rated"]
+    assert funnel["distinct utterances"] == summary["turns"]["distinct_texts"]
+    assert funnel["rows kept"] == summary["turns"]["kept"]
+    curated.run("export", status=0)
+    rules = {}
+    for entry in curated.ledger():
+        rules[entry["rule"]] = rules.get(entry["rule"], 0) + 1
+    assert counts(section(page, "left-out")) == rules
+    bots = re.findall(r'<td class="n">(\d+)</td><td class="n">(\d+)</td>', section(page, "bots"))
+    assert sum(int(turns) for turns, _ in bots) == summary["turns"]["rated"]
+    assert sum(int(kept) for _, kept in bots) == summary["turns"]["kept"]
+    stand_for = re.findall(r"stands for (\d+) more", section(page, "groups"))
+    assert stand_for and sum(map(int, stand_for)) == summary["turns"]["duplicates"]
+    assert "dedup.threshold = 0.85" in section(page, "settings")
+
+
+def test_the_same_again(curated):
+    def still(page):
+        return re.sub(r'<section id="runs">.*?</section>', "", page, flags=re.S)
+    first = page_of(curated)
+    assert still(first) == still(page_of(curated, "--threads", "3"))
+
+
+def test_hostile_text(curated):
+    page = page_of(curated)
+    assert "alert(1)" in page and "<script" not in page and "<img" not in page
+    assert "\u202e" not in page and page.count("</pre>") == 1
+    assert len(page) < 500_000
+    assert "http" not in re.sub(r"http-equiv|http://127\.0\.0\.1:\d+", "", page)
+
+
+def test_redactions_are_counted(curated):
+    page = page_of(curated, "--set", "redact.rules=email,card")
+    assert set(counts(section(page, "redaction"))) == {"email", "card"}
+    assert "Redaction is off" in section(page_of(curated), "redaction")
+
+
+def test_an_empty_store(make_place):
+    place = make_place()
+    (place.dir / "none.json").write_text('{"interactions": []}')
+    place.run("import", "none.json", status=0)
+    assert re.findall(r'<section id="([a-z-]+)">', page_of(place)) == SECTIONS
+
+
+def test_bad_calls(curated, tmp_path):
+    check_fails(curated.run("--json", "report"), 2, "HTML")
+    check_fails(curated.run("report", "--set", "store.url=none.db"), 1, "none.db")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_in_a_browser(curated, width):
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("SKIPPED: chromium is not there, so no browser has looked at the report")
+    (curated.dir / "report.html").write_text(page_of(curated), "utf-8")
+    done = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--user-data-dir=%s" % (curated.dir / "profile"),
+         "--window-size=%d,900" % width, "--enable-logging=stderr", "--dump-dom",
+         "file://%s" % (curated.dir / "report.html")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, cwd=curated.dir)
+    dom = done.stdout.decode("utf-8", "replace")
+    assert re.findall(r'<section id="([a-z-]+)">', dom) == SECTIONS
+    assert dom.count("<svg") == 2 and "<script" not in dom and "<img" not in dom
+    assert b"CONSOLE" not in done.stderr
