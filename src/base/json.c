@@ -70,7 +70,10 @@ status js_parse(str text, js **out, err *e)
     size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
     out_of_memory = false;
     json_t *root = json_loadb(text.p ? text.p : "", text.n, flags, &why);
-    if (!root && out_of_memory) return err_nomem(e, "reading JSON");
+    if (out_of_memory) { /* what it made all the same may lack members */
+        json_decref(root);
+        return err_nomem(e, "reading JSON");
+    }
     if (!root) return err_set(e, ST_FAILED, "not JSON: %s (byte %d)", why.text, why.position);
     *out = (js *)root;
     return ST_OK;
