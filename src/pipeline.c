@@ -46,19 +46,25 @@ static status dedup_input(const job *j, const dataset *d, const units *u, greedy
     return st;
 }
 
-static status dedup_turns(const job *j, dataset *d, const units *u, pool *p, isa set, err *e)
+static status dedup_turns(const job *j, dataset *d, const units *u, const char *fingerprint,
+                          pool *p, isa set, err *e)
 {
     greedy_input in;
+    verdict *prior = NULL;
     greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
     status st = dedup_input(j, d, u, &in, e);
+    if (st == ST_OK) st = verdicts_review(j, d, fingerprint, &prior, e);
+    in.prior = prior;
     if (st == ST_OK) st = greedy_run(&in, &o, d->verdicts, e);
+    free(prior);
     free((void *)in.group);
     return st;
 }
 
 /* --- the stages in order -------------------------------------------------------------------- */
 
-static status embed_and_dedup(const job *j, const model *m, dataset *d, summary *s, err *e)
+static status embed_and_dedup(const job *j, const model *m, const char *fingerprint, dataset *d,
+                              summary *s, err *e)
 {
     units u = {0};
     pool *p = NULL;
@@ -70,7 +76,7 @@ static status embed_and_dedup(const job *j, const model *m, dataset *d, summary 
     if (st == ST_OK) s->turns.embedded = u.texts.n - u.n_cached;
     s->seconds.embed = clock_monotonic() - start;
     start = clock_monotonic();
-    if (st == ST_OK) st = dedup_turns(j, d, &u, p, set, e);
+    if (st == ST_OK) st = dedup_turns(j, d, &u, fingerprint, p, set, e);
     s->seconds.dedup = clock_monotonic() - start;
     units_release(&u);
     pool_free(p);
@@ -89,8 +95,8 @@ static status judge(const job *j, dataset *d, summary *s, err *e)
     if (st == ST_OK) st = verdicts_key(j, fingerprint, &key, e);
     if (st == ST_OK) st = verdicts_recall(j, d, buf_view(&key), &current, e);
     if (st == ST_OK && !current) {
-        if (m) st = embed_and_dedup(j, m, d, s, e);
-        if (st == ST_OK) st = verdicts_store(j, d, buf_view(&key), e);
+        if (m) st = embed_and_dedup(j, m, fingerprint, d, s, e);
+        if (st == ST_OK) st = verdicts_store(j, d, fingerprint, buf_view(&key), e);
     }
     buf_release(&key);
     model_free(m);

@@ -1,9 +1,20 @@
-/* verdicts.c - the verdicts of the last curation, kept in the store under what they depend on. */
+/* verdicts.c - the verdicts of the last curation, kept in the store under what they depend on.
+ *
+ * Under the whole key they are taken as they are.  Under another they still spare most of the work if
+ * vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text did not
+ * change ("curation.texts": 16 bytes of a SHA-256 for each row, in final order) keeps what
+ * was found out about it, and the deduplication decides anew only what can have changed.  So
+ * that is good for new and forgotten interactions, late ratings, another minimum. */
 #include "verdicts.h"
 
 #include <stdlib.h>
 
 #include "base/intern.h"
+#include "base/sha256.h"
+#include "dedup/greedy.h"
+#include "dedup/prior.h"
+
+enum { DIGEST = 16 };
 
 status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
 {
@@ -17,7 +28,60 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
     return buf_ok(key) ? ST_OK : err_nomem(e, "curating");
 }
 
-status verdicts_store(const job *j, const dataset *d, str key, err *e)
+static bool starts_with(str s, str prefix)
+{
+    return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+}
+
+/* What a verdict depends on besides the rows before it: all keys of [dedup] and [embed] but for
+ * the order, which is seen from the rows. */
+static status describe_rule(const job *j, const char *fingerprint, buf *out, err *e)
+{
+    buf all = {0};
+    config_describe_curation(j->config, &all);
+    for (str rest = buf_view(&all); rest.n;) {
+        const char *end = memchr(rest.p, '\n', rest.n);
+        str line = {rest.p, end ? (size_t)(end - rest.p) + 1 : rest.n};
+        rest = (str){rest.p + line.n, rest.n - line.n};
+        bool matters = starts_with(line, STR("dedup.")) || starts_with(line, STR("embed."));
+        if (matters && !starts_with(line, STR("dedup.keep="))) buf_str(out, line);
+    }
+    buf_fmt(out, "model=%s\nformat=1\n", fingerprint);
+    bool ok = buf_ok(&all) && buf_ok(out);
+    buf_release(&all);
+    return ok ? ST_OK : err_nomem(e, "curating");
+}
+
+/* Tells turns apart whose vector or group may differ. */
+static void digest_turn(const turn *t, unsigned char out[SHA256_SIZE])
+{
+    const uint64_t n = t->of->bot_id.n;
+    sha256 s;
+    sha256_init(&s);
+    sha256_add(&s, &n, sizeof n);
+    sha256_add(&s, t->of->bot_id.p, t->of->bot_id.n);
+    sha256_add(&s, t->user_utterance.p, t->user_utterance.n);
+    sha256_end(&s, out);
+}
+
+static status store_rule(const job *j, const dataset *d, const char *fingerprint, err *e)
+{
+    buf key = {0}, texts = {0};
+    status st = describe_rule(j, fingerprint, &key, e);
+    for (size_t i = 0; i < d->n_turns; i++) {
+        unsigned char digest[SHA256_SIZE];
+        digest_turn(&d->turns[i], digest);
+        buf_add(&texts, digest, DIGEST);
+    }
+    if (st == ST_OK && !buf_ok(&texts)) st = err_nomem(e, "curating");
+    if (st == ST_OK) st = store_set(j->store, "curation.rule", buf_view(&key), e);
+    if (st == ST_OK) st = store_set(j->store, "curation.texts", buf_view(&texts), e);
+    buf_release(&key);
+    buf_release(&texts);
+    return st;
+}
+
+status verdicts_store(const job *j, const dataset *d, const char *fingerprint, str key, err *e)
 {
     store *s = j->store;
     status st = store_begin(s, e);
@@ -47,21 +111,40 @@ status verdicts_store(const job *j, const dataset *d, str key, err *e)
         st = store_add_verdict(s, &v, e);
     }
     if (st == ST_OK) st = store_set(s, "curation", key, e);
+    if (st == ST_OK) st = store_rule(j, d, fingerprint, e);
     if (st == ST_OK) st = store_commit(s, e);
     store_rollback(s);
     return st;
 }
 
-typedef struct recalling {
-    dataset *d;
+/* Finds the row of a turn by its interaction. */
+typedef struct row_index {
+    const dataset *d;
     intern ids;          /* interactions with turns, in final order */
     uint32_t *first_row; /* [ids.n] */
-    size_t n;            /* turns recalled */
-    bool fits;
-} recalling;
+} row_index;
 
-/* The row of a turn, NO_ROW if there is none such. */
-static uint32_t row_of(const recalling *r, str id, int64_t number)
+static void row_index_release(row_index *r)
+{
+    intern_release(&r->ids);
+    free(r->first_row);
+}
+
+static status row_index_init(row_index *r, const dataset *d, err *e)
+{
+    *r = (row_index){.d = d, .first_row = calloc(d->n_turns + 1, sizeof *r->first_row)};
+    if (!r->first_row) return err_nomem(e, "curating");
+    for (size_t i = 0; i < d->n_turns; i++) {
+        if (i && d->turns[i].of == d->turns[i - 1].of) continue;
+        uint32_t k = intern_add(&r->ids, d->turns[i].of->id);
+        if (k == INTERN_NONE) return err_nomem(e, "curating");
+        r->first_row[k] = (uint32_t)i;
+    }
+    return ST_OK;
+}
+
+/* NO_ROW if there is no such turn. */
+static uint32_t row_of(const row_index *r, str id, int64_t number)
 {
     uint32_t k = intern_find(&r->ids, id);
     if (k == INTERN_NONE || number < 0) return NO_ROW;
@@ -71,13 +154,22 @@ static uint32_t row_of(const recalling *r, str id, int64_t number)
     return NO_ROW;
 }
 
+/* --- under the same key: all of them -------------------------------------------------------- */
+
+typedef struct recalling {
+    dataset *d;
+    row_index index;
+    size_t n; /* turns recalled */
+    bool fits;
+} recalling;
+
 static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
 {
     recalling *r = ctx;
     (void)e;
     if (v->rule != RULE_KEPT && v->rule != RULE_DUPLICATE) return ST_OK;
-    uint32_t row = row_of(r, v->interaction_id, v->turn), kept = NO_ROW;
-    if (v->rule == RULE_DUPLICATE) kept = row_of(r, v->kept_interaction_id, v->kept_turn);
+    uint32_t row = row_of(&r->index, v->interaction_id, v->turn), kept = NO_ROW;
+    if (v->rule == RULE_DUPLICATE) kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
     if (row == NO_ROW || (v->rule == RULE_DUPLICATE && kept == NO_ROW)) {
         r->fits = false;
         return ST_OK;
@@ -87,27 +179,105 @@ static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
     return ST_OK;
 }
 
-status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
+/* Is the setting there, and this? */
+static status is_setting(const job *j, const char *name, str want, bool *same, err *e)
 {
     buf stored = {0};
-    recalling r = {.d = d, .fits = true};
-    status st = store_get(j->store, "curation", &stored, current, e);
-    *current = st == ST_OK && *current && str_eq(buf_view(&stored), key);
+    status st = store_get(j->store, name, &stored, same, e);
+    *same = st == ST_OK && *same && str_eq(buf_view(&stored), want);
     buf_release(&stored);
+    return st;
+}
+
+status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
+{
+    recalling r = {.d = d, .fits = true};
+    status st = is_setting(j, "curation", key, current, e);
     if (!*current) return st;
-    r.first_row = calloc(d->n_turns + 1, sizeof *r.first_row);
-    if (!r.first_row) st = err_nomem(e, "curating");
-    for (size_t i = 0; st == ST_OK && i < d->n_turns; i++) {
-        if (i && d->turns[i].of == d->turns[i - 1].of) continue;
-        uint32_t k = intern_add(&r.ids, d->turns[i].of->id);
-        if (k == INTERN_NONE)
-            st = err_nomem(e, "curating");
-        else
-            r.first_row[k] = (uint32_t)i;
-    }
+    st = row_index_init(&r.index, d, e);
     if (st == ST_OK) st = store_each_verdict(j->store, recall_verdict, &r, e);
     *current = r.fits && r.n == d->n_turns;
-    intern_release(&r.ids);
-    free(r.first_row);
+    row_index_release(&r.index);
+    return st;
+}
+
+/* --- under another: what they still say ----------------------------------------------------- */
+
+typedef struct reviewing {
+    row_index index;
+    buf texts;         /* [n_old] digests */
+    size_t n_old;      /* rows of the last curation */
+    verdict *old;      /* [n_old], kept_row: the keeper's row now */
+    uint32_t *old_row; /* [n_turns] */
+} reviewing;
+
+static status review_verdict(void *ctx, const stored_verdict *v, err *e)
+{
+    reviewing *r = ctx;
+    (void)e;
+    if (v->rule != RULE_KEPT && v->rule != RULE_DUPLICATE) return ST_OK;
+    const uint32_t row = row_of(&r->index, v->interaction_id, v->turn);
+    if (row == NO_ROW || v->order < 0 || (uint64_t)v->order >= r->n_old) return ST_OK;
+    unsigned char digest[SHA256_SIZE];
+    digest_turn(&r->index.d->turns[row], digest);
+    if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST)) return ST_OK;
+    uint32_t kept = NO_ROW;
+    if (v->rule == RULE_DUPLICATE) {
+        kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
+        if (kept == NO_ROW) kept = ROW_UNKNOWN;
+    }
+    r->old[v->order] = (verdict){kept, v->score};
+    r->old_row[row] = (uint32_t)v->order;
+    return ST_OK;
+}
+
+/* Keepers are named by their row now; the earlier list's numbers are wanted. */
+static void number_keepers(reviewing *r)
+{
+    for (size_t k = 0; k < r->n_old; k++) {
+        verdict *v = &r->old[k];
+        if (v->kept_row == NO_ROW || v->kept_row == ROW_UNKNOWN) continue;
+        v->kept_row = r->old_row[v->kept_row];
+        if (v->kept_row == NO_ROW) v->kept_row = ROW_UNKNOWN;
+    }
+}
+
+static status review(const job *j, const dataset *d, reviewing *r, verdict *out, err *e)
+{
+    bool found;
+    status st = store_get(j->store, "curation.texts", &r->texts, &found, e);
+    if (st == ST_OK && !buf_ok(&r->texts)) st = err_nomem(e, "curating");
+    if (st) return st;
+    r->n_old = r->texts.n / DIGEST;
+    r->old = calloc(r->n_old + 1, sizeof *r->old);
+    r->old_row = malloc((d->n_turns + 1) * sizeof *r->old_row);
+    if (!r->old || !r->old_row) return err_nomem(e, "curating");
+    memset(r->old_row, 0xFF, d->n_turns * sizeof *r->old_row);
+    for (size_t k = 0; k < r->n_old; k++) r->old[k].kept_row = ROW_UNKNOWN;
+    st = row_index_init(&r->index, d, e);
+    if (st == ST_OK) st = store_each_verdict(j->store, review_verdict, r, e);
+    number_keepers(r);
+    if (st == ST_OK) st = prior_translate(r->old, r->n_old, r->old_row, d->n_turns, out, e);
+    return st;
+}
+
+status verdicts_review(const job *j, const dataset *d, const char *fingerprint, verdict **out,
+                       err *e)
+{
+    reviewing r = {0};
+    buf key = {0};
+    bool same = false;
+    *out = NULL;
+    status st = describe_rule(j, fingerprint, &key, e);
+    if (st == ST_OK) st = is_setting(j, "curation.rule", buf_view(&key), &same, e);
+    if (st == ST_OK && same) {
+        *out = calloc(d->n_turns + 1, sizeof **out);
+        st = *out ? review(j, d, &r, *out, e) : err_nomem(e, "curating");
+    }
+    buf_release(&key);
+    buf_release(&r.texts);
+    row_index_release(&r.index);
+    free(r.old);
+    free(r.old_row);
     return st;
 }

@@ -10,7 +10,13 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e) MUS
 /* Fills d->verdicts from the store if they were made under this key; else *current is false. */
 status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e) MUST_USE;
 
+/* What the last curation's verdicts still say of these turns, fit for greedy_input.prior, to be
+ * freed in any case; NULL: nothing, they were made by another rule or from other vectors. */
+status verdicts_review(const job *j, const dataset *d, const char *fingerprint, verdict **out,
+                       err *e) MUST_USE;
+
 /* Puts the verdicts into the store in place of those there. */
-status verdicts_store(const job *j, const dataset *d, str key, err *e) MUST_USE;
+status verdicts_store(const job *j, const dataset *d, const char *fingerprint, str key,
+                      err *e) MUST_USE;
 
 #endif

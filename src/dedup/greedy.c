@@ -26,6 +26,8 @@ enum {
     NO_NUMBER = UINT32_MAX
 };
 
+typedef unsigned long long ull;
+
 double cosine_exact(const float *x, const float *y, size_t dim)
 {
     double sum = 0;
@@ -209,6 +211,12 @@ status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out,
     }
     if (st == ST_OK) st = decide_groups(&r, &s, e);
     if (st == ST_OK) log_progress_end(o->log, "deduplicating", in->n_rows);
+    if (st == ST_OK && r.join)
+        log_say(o->log, LOG_DEBUG,
+                "deduplicating: %llu rows met all kept ones before them, %llu only those added "
+                "since; pairs: %llu by first codes, %llu by second codes, %llu exactly",
+                (ull)r.counts.whole, (ull)r.counts.spared, (ull)r.counts.pairs.scanned,
+                (ull)r.counts.pairs.coded, (ull)r.counts.exact);
     if (o->counts) *o->counts = r.counts;
     free(s.groups);
     run_release(&r);

@@ -48,8 +48,8 @@ static inline void normalise(float *x, size_t dim)
     for (size_t i = 0; i < dim; i++) x[i] = (float)((double)x[i] / norm);
 }
 
-/* Unit vectors around a few centres, so that cosines lie on both sides of the threshold; some have
- * the same bits under different numbers. */
+/* Unit vectors around a few centres, spread times a random direction away from them, so that
+ * cosines lie on both sides of the threshold; some have the same bits under different numbers. */
 static inline rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double spread,
                              uint32_t groups)
 {
@@ -58,6 +58,7 @@ static inline rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double
     for (size_t v = 0; v < n_vectors; v++) {
         float *x = r.vectors + v * dim;
         const float *centre = r.vectors + (v ? random_below((uint32_t)v) : 0) * dim;
+        normalise(x, dim);
         if (v > 9 && random_below(10) < 8)
             for (size_t i = 0; i < dim; i++) x[i] = centre[i] + (float)spread * x[i];
         normalise(x, dim);

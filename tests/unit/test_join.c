@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "dedup/prior.h"
 #include "dedup/unite.h"
 #include "plain_greedy.h"
 
@@ -140,7 +141,7 @@ static float *hard_vectors(size_t n, size_t dim)
     float *v = random_floats(n * dim);
     for (size_t i = 0; i < n; i++) {
         float *x = v + i * dim;
-        switch (i % 8) {
+        switch (i % 9) {
         case 0:
             memset(x, 0, dim * sizeof *x);
             x[random_below((uint32_t)dim)] = i % 16 ? 1 : -1;
@@ -163,6 +164,9 @@ static float *hard_vectors(size_t n, size_t dim)
             break;
         case 6:
             for (size_t k = 0; k < dim; k++) x[k] *= 1e-6f; /* below unit length */
+            continue;
+        case 7: /* the error of its code points the way of the code */
+            for (size_t k = 0; k < dim; k++) x[k] = (k % 3 ? 1 : -1) * (float)(1 + i % 7) / 200;
             continue;
         default:
             for (size_t k = 0; k < dim; k++) x[k] = k < dim / 2 ? 0 : x[k];
@@ -386,6 +390,42 @@ static void disturb(float *x, size_t dim, float margin)
     free(d);
 }
 
+/* Which vectors must be doubtful (bit 0) or may be (bit 1), as it is worded; got: the verdicts. */
+static void plain_doubts(const greedy_input *in, const verdict *got, unsigned char *out)
+{
+    enum { AT_LEAST = 16 }; /* neighbours of an uncertain row, all of them doubtful */
+    memset(out, 0, in->n_vectors);
+    for (size_t i = 0; i < in->n_rows; i++) {
+        uint32_t near[4096], n = 0;
+        bool sure = false;
+        for (size_t k = 0; k < i; k++) {
+            if (got[k].kept_row != NO_ROW || (in->group && in->group[i] != in->group[k])) continue;
+            const uint32_t x = in->unit[i], y = in->unit[k];
+            double both = (double)in->margin[x] + (double)in->margin[y];
+            double over =
+                cosine_exact(in->vectors + x * in->dim, in->vectors + y * in->dim, in->dim) -
+                in->threshold;
+            sure |= x == y || (over >= 0 && over >= both);
+            if (both > 0 && fabs(over) < both) near[n++] = y;
+        }
+        if (sure || !n) continue;
+        out[in->unit[i]] |= 3;
+        for (uint32_t k = 0; k < n; k++) out[near[k]] |= n <= AT_LEAST ? 3 : 2;
+    }
+    for (size_t v = 0; v < in->n_vectors; v++)
+        if (in->margin[v] == 0) out[v] = 0;
+}
+
+static void assert_doubts(const greedy_input *in, const verdict *got)
+{
+    unsigned char *want = calloc(in->n_vectors + 1, 1);
+    assert_non_null(want);
+    plain_doubts(in, got, want);
+    for (size_t v = 0; v < in->n_vectors; v++)
+        assert_true(in->doubtful[v] ? want[v] & 2 : !(want[v] & 1));
+    free(want);
+}
+
 /* With nobody doubtful the kept rows are those of the true vectors; making the doubtful exact
  * comes to that. */
 static void check_margins(const rows *r, float margin, join_plan plan)
@@ -408,6 +448,7 @@ static void check_margins(const rows *r, float margin, join_plan plan)
     size_t n_made = 0, n_doubtful = 1;
     while (n_doubtful) {
         run_greedy(&in, plan, 3, best_isa(), got);
+        assert_doubts(&in, got);
         n_doubtful = 0;
         for (size_t v = 0; v < n; v++) {
             if (!doubtful[v]) continue;
@@ -471,6 +512,227 @@ static void test_certain_although_near(void **state)
     assert_int_equal(doubtful[2], 0);
 }
 
+/* --- what an earlier run knew --------------------------------------------------------------- */
+
+/* A list of rows that changes: items have a vector and a group for good. */
+typedef struct history {
+    rows all;       /* [n_items] unit and group of each */
+    uint32_t *list; /* [n] items, in order */
+    uint32_t *unit, *group;
+    uint32_t *place; /* [n_items] of an item in the earlier list; NO_ROW: nowhere */
+    size_t n_items, n;
+    verdict *old;
+    size_t n_old;
+} history;
+
+static uint32_t pick_absent(const history *h)
+{
+    for (;;) {
+        uint32_t item = random_below((uint32_t)h->n_items);
+        bool here = false;
+        for (size_t i = 0; i < h->n; i++) here |= h->list[i] == item;
+        if (!here) return item;
+    }
+}
+
+static void insert_at(history *h, size_t at, uint32_t item)
+{
+    memmove(h->list + at + 1, h->list + at, (h->n - at) * sizeof *h->list);
+    h->list[at] = item;
+    h->n++;
+}
+
+static uint32_t take_from(history *h, size_t at)
+{
+    uint32_t item = h->list[at];
+    memmove(h->list + at, h->list + at + 1, (h->n - at - 1) * sizeof *h->list);
+    h->n--;
+    return item;
+}
+
+/* New rows in front, behind or anywhere, rows that go, rows that move. */
+static void change(history *h)
+{
+    const size_t most = h->n_items * 3 / 4;
+    size_t n_changes = 1 + random_below(30);
+    uint32_t kind = random_below(5);
+    while (n_changes--) {
+        const uint32_t anywhere = random_below((uint32_t)h->n + 1);
+        if (kind == 3 && h->n > most / 2)
+            take_from(h, anywhere % h->n);
+        else if (kind == 4 && h->n)
+            insert_at(h, 0, take_from(h, anywhere % h->n));
+        else if (h->n < most)
+            insert_at(h, kind == 0 ? 0 : kind == 1 ? h->n : anywhere, pick_absent(h));
+    }
+}
+
+static greedy_input list_rows(history *h)
+{
+    greedy_input in = h->all.in;
+    for (size_t i = 0; i < h->n; i++) {
+        h->unit[i] = h->all.unit[h->list[i]];
+        h->group[i] = h->all.group[h->list[i]];
+    }
+    in.unit = h->unit;
+    if (in.group) in.group = h->group;
+    in.n_rows = h->n;
+    return in;
+}
+
+static verdict *what_is_known(const history *h)
+{
+    err e = {0};
+    uint32_t *old_row = calloc(h->n + 1, sizeof *old_row);
+    verdict *prior = calloc(h->n + 1, sizeof *prior);
+    assert_true(old_row && prior);
+    for (size_t i = 0; i < h->n; i++) old_row[i] = h->place[h->list[i]];
+    assert_int_equal(prior_translate(h->old, h->n_old, old_row, h->n, prior, &e), ST_OK);
+    free(old_row);
+    return prior;
+}
+
+static void step(history *h, join_plan plan, uint64_t *spared)
+{
+    greedy_input in = list_rows(h);
+    verdict *want = new_verdicts(&in), *got = new_verdicts(&in), *prior = what_is_known(h);
+    err e = {0};
+    pool *p;
+    greedy_counts counts;
+    run_greedy(&in, plan, 2, best_isa(), want);
+    in.prior = prior;
+    assert_int_equal(pool_new(1 + (int)random_below(2), &p, &e), ST_OK);
+    greedy_options o = {.isa = best_isa(), .pool = p, .plan = plan, .counts = &counts};
+    assert_int_equal(greedy_run(&in, &o, got, &e), ST_OK);
+    pool_free(p);
+    assert_same(&in, got, want);
+    *spared += counts.spared;
+    free(prior);
+    free(got);
+    free(h->old);
+    h->old = want;
+    h->n_old = h->n;
+    memset(h->place, 0xFF, h->n_items * sizeof *h->place);
+    for (size_t i = 0; i < h->n; i++) h->place[h->list[i]] = (uint32_t)i;
+}
+
+/* Cosines of quarters: many are equal. */
+static void make_ties(rows *r)
+{
+    const size_t dim = r->in.dim;
+    for (size_t v = 0; v < r->in.n_vectors; v++) {
+        float *x = r->vectors + v * dim;
+        memset(x, 0, dim * sizeof *x);
+        for (int left = 4; left;) {
+            size_t at = random_below(12);
+            if (x[at] == 0) left--;
+            x[at] = random_below(2) ? 0.5f : -0.5f;
+        }
+    }
+}
+
+/* Vectors too short to be their own duplicates. */
+static void shorten(rows *r)
+{
+    for (size_t v = 0; v < r->in.n_vectors; v++) {
+        float by = 1 - 0.1f * (float)random_below(100) / 100;
+        for (size_t i = 0; i < r->in.dim; i++) r->vectors[v * r->in.dim + i] *= by;
+    }
+}
+
+typedef struct life {
+    size_t n_items;
+    double spread;
+    uint32_t groups;
+    double threshold;
+    join_plan plan;
+    void (*alter)(rows *r); /* may be NULL */
+} life;
+
+static void live(life l)
+{
+    const size_t n_items = l.n_items;
+    history h = {.all = make_rows(n_items, n_items * 2 / 3, 128, l.spread, l.groups),
+                 .list = calloc(n_items, sizeof *h.list),
+                 .unit = calloc(n_items, sizeof *h.unit),
+                 .group = calloc(n_items, sizeof *h.group),
+                 .place = calloc(n_items, sizeof *h.place),
+                 .n_items = n_items};
+    uint64_t spared = 0;
+    if (l.alter) l.alter(&h.all);
+    assert_true(h.list && h.unit && h.group && h.place);
+    h.all.in.threshold = l.threshold;
+    while (h.n < n_items / 2) insert_at(&h, h.n, pick_absent(&h));
+    h.old = calloc(1, sizeof *h.old);
+    memset(h.place, 0xFF, n_items * sizeof *h.place);
+    for (int i = 0; i < 25; i++) {
+        step(&h, l.plan, &spared);
+        change(&h);
+    }
+    if (!l.alter) assert_true(spared > 25 * h.n / 20); /* else the case says little */
+    rows_free(&h.all);
+    free(h.list);
+    free(h.unit);
+    free(h.group);
+    free(h.place);
+    free(h.old);
+}
+
+static void test_histories_end_as_one_run(void **state)
+{
+    (void)state;
+    live((life){900, 0.5, 1, 0.85, JOIN_ALL, NULL});
+    live((life){2600, 0.62, 1, 0.8, JOIN_PREFIX_28, NULL}); /* more than a block */
+    live((life){1800, 0.55, 3, 0.85, JOIN_PREFIX_28, NULL});
+    live((life){700, 0.3, 1, 0.97, JOIN_ALL, NULL});
+    live((life){1500, 0.3, 1, 0.9, JOIN_ALL, shorten});
+    live((life){1500, 0.3, 1, 0.7, JOIN_ALL, make_ties});
+}
+
+/* A few new rows meet all kept ones; the others meet the few. */
+static void test_a_few_new_rows_cost_little(void **state)
+{
+    (void)state;
+    enum { N = 9000, NEW = 40 };
+    rows r = many_units(N, N, 128, 0.6);
+    for (size_t i = 0; i < N; i++) r.unit[i] = (uint32_t)(N - 1 - i); /* centres of crowds last */
+    greedy_input in = r.in;
+    in.n_rows = N - NEW;
+    in.unit = r.unit + NEW; /* newest first: the new ones come in front */
+    verdict *old = new_verdicts(&r.in), *out = new_verdicts(&r.in);
+    greedy_counts batch = count_work(&in, old);
+    memmove(old + NEW, old, (N - NEW) * sizeof *old);
+    for (size_t i = 0; i < NEW; i++) old[i] = (verdict){ROW_UNKNOWN, 0};
+    for (size_t i = NEW; i < N; i++)
+        if (old[i].kept_row != NO_ROW) old[i].kept_row += NEW;
+    in = r.in;
+    in.prior = old;
+    greedy_counts c = count_work(&in, out);
+    assert_true(batch.whole > N / 2 && batch.spared == 0);
+    assert_true(c.whole < 10 * NEW);
+    assert_true(c.pairs.scanned * 10 < batch.pairs.scanned);
+    free(old);
+    free(out);
+    rows_free(&r);
+}
+
+static void test_what_changes_places_is_new(void **state)
+{
+    (void)state;
+    const verdict old[5] = {{NO_ROW, 1}, {0, 0.9}, {NO_ROW, 1}, {2, 0.95}, {NO_ROW, 1}};
+    const uint32_t old_row[6] = {4, NO_ROW, 0, 1, 3, 2};
+    verdict out[6];
+    err e = {0};
+    assert_int_equal(prior_translate(old, 5, old_row, 6, out, &e), ST_OK);
+    assert_int_equal(out[0].kept_row, ROW_UNKNOWN); /* it moved */
+    assert_int_equal(out[1].kept_row, ROW_UNKNOWN); /* it is new */
+    assert_int_equal(out[2].kept_row, NO_ROW);
+    assert_int_equal(out[3].kept_row, 2);
+    assert_true(out[3].score == 0.9);
+    /* One of the last two moved; if it is the keeper, the other's verdict says nothing. */
+    assert_int_equal(out[4].kept_row, ROW_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +747,9 @@ int main(void)
         cmocka_unit_test(test_small_groups_do_not_meet),
         cmocka_unit_test(test_doubtful_vectors),
         cmocka_unit_test(test_certain_although_near),
+        cmocka_unit_test(test_histories_end_as_one_run),
+        cmocka_unit_test(test_a_few_new_rows_cost_little),
+        cmocka_unit_test(test_what_changes_places_is_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

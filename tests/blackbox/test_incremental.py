@@ -1,0 +1,98 @@
+"""A curation that starts from the last one gives what one from nothing gives, byte for byte."""
+
+import json
+import random
+import re
+
+import pytest
+
+WORDS = "where is my order refund please cancel the card help account new".split()
+
+
+def text(rng):
+    """Few words of few: much is near-duplicate, some the same."""
+    return " ".join(rng.choices(WORDS, k=rng.randint(2, 6)))
+
+
+def conversation(rng, number):
+    messages = []
+    for _ in range(rng.randint(1, 3)):
+        messages += [{"from": "user", "text": text(rng)}, {"from": "bot", "text": "Done."}]
+    at = "2024-%02d-%02dT%02d:00:00Z" % (rng.randint(1, 12), rng.randint(1, 28), rng.randint(0, 23))
+    return {"id": "int_%04d" % number, "timestamp": at, "botId": rng.choice(["bot_a", "bot_b"]),
+            "rating": rng.choice([1, 4, 5, 5]), "messages": messages}
+
+
+def change(rng, rows, settings):
+    """What arrives, as records; settings may change too."""
+    kind = rng.choice(["new", "newest", "rating", "text", "time", "minimum", "keep", "domain",
+                       "threshold"])
+    some = rng.sample(sorted(rows), 6)
+    if kind in ("new", "newest"):
+        some = ["int_%04d" % (len(rows) + k) for k in range(8)]
+        for k, name in enumerate(some):
+            rows[name] = conversation(rng, len(rows))
+            if kind == "newest":
+                rows[name]["timestamp"] = "2025-01-%02dT%02d:00:00Z" % (rng.randint(1, 28), k)
+    for name in some:
+        if kind == "rating":
+            rows[name]["rating"] = rng.choice([None, 2, 4, 5])
+        if kind == "text":
+            rows[name]["messages"][0]["text"] = text(rng)
+        if kind == "time":
+            rows[name]["timestamp"] = "2024-06-15T12:%02d:00Z" % rng.randint(0, 59)
+    if kind == "minimum":
+        settings["filter.min_rating"] = rng.choice([4, 5])
+    if kind == "keep":
+        settings["dedup.keep"] = rng.choice(["newest", "oldest", "best-rated"])
+    if kind == "domain":
+        settings["dedup.domain"] = rng.choice(["all", "bot"])
+    if kind == "threshold":
+        settings["dedup.threshold"] = rng.choice([0.8, 0.9, 0.95, 1.0])
+    return [rows[name] for name in some]
+
+
+def curate(place, records, settings, store):
+    """Imports the records, writes the files; how many rows the last verdicts spared, or None."""
+    sets = [word for pair in settings.items() for word in ("--set", "%s=%s" % pair)]
+    sets += ["--set", "store.url=" + store]
+    lines = "".join(json.dumps(r) + "\n" for r in records).encode()
+    place.run("import", "-", *sets, input=lines, status=0)
+    said = place.run("--verbose", "curate", *sets, status=0).err
+    place.run("export", *sets, status=0)
+    spared = re.search(r"all kept ones before them, (\d+) only", said)
+    return int(spared[1]) if spared else None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_histories(make_place, seed):
+    rng = random.Random(seed)
+    place = make_place()
+    rows = {"int_%04d" % k: conversation(rng, k) for k in range(300)}
+    settings = {"dedup.threshold": 0.9}
+    curate(place, list(rows.values()), settings, "grown.db")
+    all_spared = 0
+    for step in range(9):
+        spared = curate(place, change(rng, rows, settings), settings, "grown.db")
+        all_spared += spared or 0
+        grown = place.read(), place.read("removed.jsonl")
+        assert curate(place, list(rows.values()), settings, "new%d.db" % step) in (0, None)
+        assert grown == (place.read(), place.read("removed.jsonl")), (seed, step, settings)
+    assert all_spared > 300  # else the last verdicts were never used
+
+
+def test_new_rows_spare_the_old_ones(make_place):
+    """Also after a change that makes every interaction another, but no turn."""
+    rng = random.Random(7)
+    place = make_place()
+    rows = {"int_%04d" % k: conversation(rng, k) for k in range(400)}
+    settings = {"dedup.threshold": 0.95}
+    assert not curate(place, list(rows.values()), settings, "s.db")
+    first = place.read()
+    for row in rows.values():
+        row["note"] = "known to nobody"
+    spared = curate(place, list(rows.values()), settings, "s.db")
+    assert spared > 100
+    assert place.read() == first
+    settings["dedup.threshold"] = 0.949  # by another rule nothing is known
+    assert not curate(place, [], settings, "s.db")
