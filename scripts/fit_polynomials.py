@@ -65,3 +65,8 @@ if __name__ == "__main__":
     # erf(x) = 1 - exp(-t Q(t)), t = |x| from 1 to 4: an error of t Q is one of erfc, relative
     show("erf, far: Q", fit(lambda t: -mp.log(mp.erfc(t)) / t, mp.mpf(1), mp.mpf(4), 7,
                             relative_to=lambda t: 1 / (t * mp.erfc(t))))
+
+    # gelu(x) = x (1/2 + c P(c^2)), c = x cut off at 4.25 either way; the error is that of gelu
+    show("gelu of fast: P", fit(lambda s: mp.erf(mp.sqrt(s / 2)) / (2 * mp.sqrt(s)),
+                                mp.mpf(10) ** -12, mp.mpf("4.25") ** 2, 8,
+                                relative_to=lambda s: 1 / s))

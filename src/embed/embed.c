@@ -14,24 +14,41 @@
 #include <stdlib.h>
 
 #include "base/intern.h"
-#include "embed/encoder.h"
+#include "embed/encoder_fast.h"
+#include "embed/encoder_parts.h"
 
 enum { TILES_PER_THREAD = 24 }; /* in a batch: one or two seconds of work */
+
+/* What one worker works in; each is NULL until it is needed. */
+typedef struct workplace {
+    encoder_scratch *exact;
+    fast_scratch *fast;
+} workplace;
 
 struct embedder {
     const model *m;
     pool *pool;
     encoder *encoder;
-    pthread_mutex_t on_pool; /* held by the call that the pool serves */
-    pthread_mutex_t lock;    /* of what follows */
-    encoder_scratch *spare[POOL_MAX];
+    isa isa;
+    const int16_kernels *int16; /* NULL: no fast encoder here */
+    pthread_mutex_t on_pool;    /* held by the call that the pool serves */
+    pthread_mutex_t lock;       /* of what follows */
+    fast_encoder *fast;         /* made when it is first asked for */
+    workplace spare[POOL_MAX];
     int n_spare;
 };
+
+static void workplace_release(workplace *w)
+{
+    encoder_scratch_free(w->exact);
+    fast_scratch_free(w->fast);
+}
 
 void embedder_free(embedder *em)
 {
     if (!em) return;
-    for (int i = 0; i < em->n_spare; i++) encoder_scratch_free(em->spare[i]);
+    for (int i = 0; i < em->n_spare; i++) workplace_release(&em->spare[i]);
+    fast_encoder_free(em->fast);
     encoder_free(em->encoder);
     pthread_mutex_destroy(&em->on_pool);
     pthread_mutex_destroy(&em->lock);
@@ -45,6 +62,8 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     if (!em) return err_nomem(e, "loading the model");
     em->m = m;
     em->pool = p;
+    em->isa = i;
+    em->int16 = int16_kernels_for(i);
     pthread_mutex_init(&em->on_pool, NULL);
     pthread_mutex_init(&em->lock, NULL);
     status st = encoder_new(m, i, p, &em->encoder, e);
@@ -55,55 +74,74 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     return st;
 }
 
+bool embedder_has_fast(const embedder *em)
+{
+    return em->int16 != NULL;
+}
+
+static status need_fast(embedder *em, err *e)
+{
+    if (!em->int16) return err_set(e, ST_FAILED, "this machine has no fast encoder");
+    pthread_mutex_lock(&em->lock);
+    status st = ST_OK;
+    if (!em->fast)
+        st = fast_encoder_new(encoder_weights(em->encoder), em->isa, em->int16, &em->fast, e);
+    pthread_mutex_unlock(&em->lock);
+    return st;
+}
+
 /* --- who does it ---------------------------------------------------------------------------- */
 
 /* The workers of one call: those of the pool, or the caller alone. */
 typedef struct crew {
     embedder *em;
     bool on_pool;
-    int n;                              /* workers */
-    encoder_scratch *scratch[POOL_MAX]; /* [n] */
+    int n;                     /* workers */
+    workplace place[POOL_MAX]; /* [n] */
 } crew;
 
-static encoder_scratch *borrow(embedder *em)
+/* False: no memory. */
+static bool borrow(embedder *em, bool fast, workplace *w)
 {
+    *w = (workplace){0};
     pthread_mutex_lock(&em->lock);
-    encoder_scratch *s = em->n_spare ? em->spare[--em->n_spare] : NULL;
+    if (em->n_spare) *w = em->spare[--em->n_spare];
     pthread_mutex_unlock(&em->lock);
-    return s ? s : encoder_scratch_new(em->encoder);
+    if (fast && !w->fast) w->fast = fast_scratch_new(em->fast);
+    if (!fast && !w->exact) w->exact = encoder_scratch_new(em->encoder);
+    if (fast ? w->fast != NULL : w->exact != NULL) return true;
+    workplace_release(w);
+    return false;
 }
 
-static void give_back(embedder *em, encoder_scratch *s)
+static void give_back(embedder *em, workplace w)
 {
     pthread_mutex_lock(&em->lock);
     bool kept = em->n_spare < POOL_MAX;
-    if (kept) em->spare[em->n_spare++] = s;
+    if (kept) em->spare[em->n_spare++] = w;
     pthread_mutex_unlock(&em->lock);
-    if (!kept) encoder_scratch_free(s);
+    if (!kept) workplace_release(&w);
 }
 
 static void crew_release(crew *c)
 {
-    while (c->n) give_back(c->em, c->scratch[--c->n]);
+    while (c->n) give_back(c->em, c->place[--c->n]);
     if (c->on_pool) pthread_mutex_unlock(&c->em->on_pool);
     c->on_pool = false;
 }
 
 /* n_tiles: what there is to do; one needs no pool. */
-static status crew_init(crew *c, embedder *em, size_t n_tiles, err *e)
+static status crew_init(crew *c, embedder *em, bool fast, size_t n_tiles, err *e)
 {
     c->em = em;
     c->n = 0;
     c->on_pool = pool_size(em->pool) > 1 && n_tiles > 1 && pthread_mutex_trylock(&em->on_pool) == 0;
     int wanted = c->on_pool ? pool_size(em->pool) : 1;
-    while (c->n < wanted) {
-        encoder_scratch *s = borrow(em);
-        if (!s) {
+    for (; c->n < wanted; c->n++)
+        if (!borrow(em, fast, &c->place[c->n])) {
             crew_release(c);
             return err_nomem(e, "embedding");
         }
-        c->scratch[c->n++] = s;
-    }
     return ST_OK;
 }
 
@@ -121,6 +159,7 @@ static void crew_run(const crew *c, size_t n, void (*work)(void *ctx, size_t ite
 typedef struct job {
     const embedder *em;
     crew crew;
+    bool fast;
     float *out;
     size_t n_texts;
     buf ids;               /* of all sequences, one behind the other */
@@ -257,8 +296,10 @@ static void run_tile(void *ctx, size_t item, int worker)
 {
     job *j = ctx;
     size_t tile = j->tiles_from + item, from = j->tiles[tile], to = j->tiles[tile + 1];
-    bool finite =
-        encoder_run(j->em->encoder, j->crew.scratch[worker], j->sequences + from, to - from);
+    const workplace *w = &j->crew.place[worker];
+    const sequence *these = j->sequences + from;
+    bool finite = j->fast ? fast_encoder_run(j->em->fast, w->fast, these, to - from)
+                          : encoder_run(j->em->encoder, w->exact, these, to - from);
     j->failed[tile] = !finite;
     for (size_t k = from; k < to; k++) copy_to_equals(j, k);
 }
@@ -300,12 +341,13 @@ static status run_batches(job *j, const embed_options *o, err *e)
 status embed_texts(embedder *em, const str *texts, size_t n_texts, float *out,
                    const embed_options *o, err *e)
 {
-    job j = {.em = em, .out = out, .n_texts = n_texts};
+    job j = {.em = em, .fast = o->fast, .out = out, .n_texts = n_texts};
     if (n_texts >= UINT32_MAX) return err_set(e, ST_FAILED, "more than %u texts", UINT32_MAX - 1);
-    status st = tokenize(&j, texts, e);
+    status st = o->fast ? need_fast(em, e) : ST_OK;
+    if (st == ST_OK) st = tokenize(&j, texts, e);
     if (st == ST_OK) st = group_texts(&j, e);
     if (st == ST_OK) st = cut_tiles(&j, e);
-    if (st == ST_OK) st = crew_init(&j.crew, em, j.n_tiles, e);
+    if (st == ST_OK) st = crew_init(&j.crew, em, j.fast, j.n_tiles, e);
     if (st == ST_OK) {
         st = run_batches(&j, o, e);
         crew_release(&j.crew);

@@ -38,7 +38,11 @@ typedef struct embedder embedder;
 status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e) MUST_USE;
 void embedder_free(embedder *em);
 
+/* Whether this instruction set has the encoder that only screens (encoder_fast.h). */
+bool embedder_has_fast(const embedder *em);
+
 typedef struct embed_options {
+    bool fast;             /* with that encoder: nearly the vectors, sooner */
     const logger *log;     /* progress "embedding", in texts; may be NULL */
     const stop_flag *stop; /* may be NULL */
     /* Called, from the calling thread, as soon as a batch of texts is done, with the

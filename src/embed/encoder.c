@@ -54,6 +54,11 @@ status encoder_new(const model *m, isa i, pool *p, encoder **out, err *e)
     return ST_OK;
 }
 
+const weights *encoder_weights(const encoder *en)
+{
+    return &en->w;
+}
+
 void encoder_free(encoder *en)
 {
     if (!en) return;

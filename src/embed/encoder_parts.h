@@ -6,6 +6,8 @@
 #include "embed/encoder.h"
 #include "embed/weights.h"
 
+const weights *encoder_weights(const encoder *en);
+
 /* What one thread needs for attention over up to `longest` tokens. */
 typedef struct attention_room {
     float *scores; /* [longest, longest rounded up to 16] */

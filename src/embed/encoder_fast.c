@@ -1,0 +1,333 @@
+/* encoder_fast.c - the model with linear layers of 16-bit integers.
+ *
+ * The order of operations is encoder.c's; what differs:
+ *
+ *   linear     each row of x, in parts of INT16_CHUNK, is rounded to integers (int16.h); y = bias,
+ *              then for each part y = fma(the exact integer sum, scale of x times scale of w, y)
+ *   gelu       the shorter polynomial of int16.h
+ *
+ * The forward part goes by parts of its inner width: the first matrix gives a part, gelu and
+ * rounding make it integers, the second adds its share; so the inner rows, the widest, never
+ * leave the second cache.  A tile is about half as many tokens as the exact one's: there are
+ * the integers besides, and half the bytes of weights pass by for it. */
+#include "embed/encoder_fast.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "embed/encoder_parts.h"
+
+enum { FAST_TILE = 112 }; /* tokens, unless one sequence has more; a multiple of 14 */
+
+_Static_assert((int)INT16_CHUNK == (int)WEIGHTS_PART, "parts of the forward block are chunks");
+
+/* A linear layer. */
+typedef struct linear16 {
+    int16_weights *chunks; /* [n_chunks] */
+    size_t n_chunks, n;
+    const float *bias; /* [n] */
+} linear16;
+
+typedef struct fast_layer {
+    linear16 qkv, attention_output, intermediate, output;
+} fast_layer;
+
+struct fast_encoder {
+    const weights *w;
+    const kernels *k;
+    gemm_fn gemm;
+    const int16_kernels *k16;
+    int16_t *integers;
+    float *scales;
+    int16_weights *chunks;
+    fast_layer layers[MODEL_LAYERS_MAX];
+};
+
+/* What is rounded, chunk after chunk: [tokens, its width] integers, [tokens] scales. */
+typedef struct rounded {
+    int16_t *rows;
+    float *scales;
+} rounded;
+
+struct fast_scratch {
+    float *memory;
+    float *hidden; /* [tokens, hidden] */
+    float *part;   /* [tokens, columns of a part] */
+    float *other;  /* [tokens, hidden] the context, and what a block adds to hidden */
+    attention_room attention;
+    rounded input; /* of hidden or of the context */
+    rounded inner; /* of a part of the inner columns */
+};
+
+static size_t chunks_of(size_t k)
+{
+    return (k + INT16_CHUNK - 1) / INT16_CHUNK;
+}
+
+static size_t chunk_width(size_t k, size_t chunk)
+{
+    size_t left = k - chunk * INT16_CHUNK;
+    return left < INT16_CHUNK ? left : INT16_CHUNK;
+}
+
+/* --- packing -------------------------------------------------------------------------------- */
+
+/* Hands out pieces of the three arrays. */
+typedef struct cutter {
+    int16_t *integers;
+    float *scales;
+    int16_weights *chunks;
+    const int16_kernels *k16;
+} cutter;
+
+/* by_chunks: p has its parts of k one after the other. */
+static void pack_linear(linear16 *l, const packed *p, bool by_chunks, cutter *c)
+{
+    *l = (linear16){.chunks = c->chunks, .n_chunks = chunks_of(p->k), .n = p->n, .bias = p->bias};
+    c->chunks += l->n_chunks;
+    for (size_t i = 0; i < l->n_chunks; i++) {
+        const size_t width = chunk_width(p->k, i), first = i * INT16_CHUNK;
+        const float *from = p->weight + first * (by_chunks ? p->n : KERNEL_LANES);
+        const size_t pitch = (by_chunks ? width : p->k) * KERNEL_LANES; /* from panel to panel */
+        l->chunks[i] = (int16_weights){c->integers, c->scales, width, p->n};
+        c->integers += width * p->n;
+        c->scales += p->n;
+        for (size_t n = 0; n < p->n; n += KERNEL_LANES)
+            for (size_t lane = 0; lane < KERNEL_LANES; lane++)
+                int16_pack(&l->chunks[i], n + lane, from + n / KERNEL_LANES * pitch + lane,
+                           KERNEL_LANES, c->k16);
+    }
+}
+
+static void *aligned(size_t n, size_t size)
+{
+    void *p = NULL;
+    return posix_memalign(&p, 64, n * size + 64) ? NULL : p;
+}
+
+static status allocate(fast_encoder *f, err *e)
+{
+    size_t integers = 0, scales = 0, chunks = 0;
+    for (size_t i = 0; i < f->w->m->n_layers; i++) {
+        const packed_layer *l = &f->w->layers[i];
+        const packed *all[] = {&l->qkv, &l->attention_output, &l->intermediate, &l->output};
+        for (size_t a = 0; a < sizeof all / sizeof *all; a++) {
+            integers += all[a]->k * all[a]->n;
+            scales += chunks_of(all[a]->k) * all[a]->n;
+            chunks += chunks_of(all[a]->k);
+        }
+    }
+    f->integers = aligned(integers, sizeof *f->integers);
+    f->scales = aligned(scales, sizeof *f->scales);
+    f->chunks = calloc(chunks + 1, sizeof *f->chunks);
+    return f->integers && f->scales && f->chunks ? ST_OK : err_nomem(e, "loading the model");
+}
+
+status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_encoder **out, err *e)
+{
+    *out = NULL;
+    fast_encoder *f = calloc(1, sizeof *f);
+    if (!f) return err_nomem(e, "loading the model");
+    f->w = w;
+    f->k = kernels_for(i);
+    f->gemm = gemm_for(i);
+    f->k16 = k;
+    status st = allocate(f, e);
+    if (st) {
+        fast_encoder_free(f);
+        return st;
+    }
+    cutter c = {f->integers, f->scales, f->chunks, k};
+    for (size_t n = 0; n < w->m->n_layers; n++) {
+        const packed_layer *l = &w->layers[n];
+        fast_layer *to = &f->layers[n];
+        pack_linear(&to->qkv, &l->qkv, false, &c);
+        pack_linear(&to->attention_output, &l->attention_output, false, &c);
+        pack_linear(&to->intermediate, &l->intermediate, false, &c);
+        pack_linear(&to->output, &l->output, true, &c);
+    }
+    *out = f;
+    return ST_OK;
+}
+
+void fast_encoder_free(fast_encoder *f)
+{
+    if (!f) return;
+    free(f->integers);
+    free(f->scales);
+    free(f->chunks);
+    free(f);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void carve_rounded(carver *c, rounded *r, size_t tokens, size_t columns)
+{
+    r->scales = carve(c, tokens * chunks_of(columns));
+    r->rows = (int16_t *)(void *)carve(c, tokens * columns / 2);
+}
+
+static void carve_scratch(carver *c, fast_scratch *s, const weights *w)
+{
+    const model *m = w->m;
+    const size_t longest = model_max_tokens(m), width = m->hidden / m->n_heads;
+    const size_t tokens = larger(longest, FAST_TILE);
+    const size_t columns = larger(larger(WEIGHTS_PART, 3 * w->group * width), m->hidden);
+    s->hidden = carve(c, tokens * m->hidden);
+    s->part = carve(c, tokens * columns);
+    s->other = carve(c, tokens * m->hidden);
+    carve_rounded(c, &s->input, tokens, m->hidden);
+    carve_rounded(c, &s->inner, tokens, INT16_CHUNK);
+    attention_room_carve(&s->attention, c, longest, width);
+}
+
+fast_scratch *fast_scratch_new(const fast_encoder *f)
+{
+    carver c = {0};
+    fast_scratch *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    carve_scratch(&c, s, f->w);
+    s->memory = c.at = new_floats(c.used);
+    if (!s->memory) {
+        free(s);
+        return NULL;
+    }
+    c.used = 0;
+    carve_scratch(&c, s, f->w);
+    return s;
+}
+
+void fast_scratch_free(fast_scratch *s)
+{
+    if (!s) return;
+    free(s->memory);
+    free(s);
+}
+
+/* --- the way of a tile ---------------------------------------------------------------------- */
+
+typedef struct tile {
+    const fast_encoder *f;
+    fast_scratch *s;
+    const sequence *sequences;
+    size_t n, tokens;
+} tile;
+
+/* x [tokens, hidden] to s->input. */
+static void round_rows(const tile *t, const float *x)
+{
+    const size_t k = t->f->w->m->hidden;
+    int16_t *q = t->s->input.rows;
+    for (size_t c = 0; c < chunks_of(k); c++) {
+        size_t width = chunk_width(k, c);
+        float *scales = t->s->input.scales + c * t->tokens;
+        for (size_t i = 0; i < t->tokens; i++, q += width)
+            scales[i] = t->f->k16->quantize(x + i * k + c * INT16_CHUNK, width, q);
+    }
+}
+
+/* y = columns [from, from + n) of a linear layer of what s->input holds. */
+static void apply(const tile *t, const linear16 *l, size_t from, size_t n, float *y)
+{
+    const int16_t *x = t->s->input.rows;
+    for (size_t c = 0; c < l->n_chunks; c++) {
+        const int16_weights *all = &l->chunks[c];
+        int16_weights w = {all->q + from * all->k, all->scale + from, all->k, n};
+        t->f->k16->multiply(&(int16_job){.x = x,
+                                         .x_scale = t->s->input.scales + c * t->tokens,
+                                         .m = t->tokens,
+                                         .w = &w,
+                                         .start = c ? NULL : l->bias + from,
+                                         .y = y,
+                                         .ldy = n});
+        x += t->tokens * all->k;
+    }
+}
+
+/* The context of all heads, into s->other. */
+static void run_attention(const tile *t, const fast_layer *l)
+{
+    const weights *w = t->f->w;
+    const size_t h = w->m->hidden, n_heads = w->m->n_heads, width = h / n_heads;
+    for (size_t first = 0; first < n_heads; first += w->group) {
+        size_t heads = n_heads - first < w->group ? n_heads - first : w->group;
+        size_t columns = heads * width, ld = 3 * columns;
+        apply(t, &l->qkv, 3 * first * width, ld, t->s->part);
+        for (size_t q = 0, at = 0; q < t->n; at += t->sequences[q++].n)
+            for (size_t i = 0; i < columns; i += width) {
+                const float *from = t->s->part + at * ld + i;
+                attend(t->f->k, t->f->gemm, &t->s->attention,
+                       &(attention_head){.q = from,
+                                         .k = from + columns,
+                                         .v = from + 2 * columns,
+                                         .ld = ld,
+                                         .n = t->sequences[q].n,
+                                         .width = width,
+                                         .out = t->s->other + at * h + first * width + i,
+                                         .ld_out = h});
+            }
+    }
+}
+
+/* What the forward block adds, into s->other. */
+static void run_forward(const tile *t, const fast_layer *l)
+{
+    const rounded *inner = &t->s->inner;
+    for (size_t c = 0; c < l->output.n_chunks; c++) {
+        size_t width = l->output.chunks[c].k;
+        apply(t, &l->intermediate, c * INT16_CHUNK, width, t->s->part);
+        for (size_t i = 0; i < t->tokens; i++)
+            inner->scales[i] =
+                t->f->k16->gelu_quantize(t->s->part + i * width, width, inner->rows + i * width);
+        t->f->k16->multiply(&(int16_job){.x = inner->rows,
+                                         .x_scale = inner->scales,
+                                         .m = t->tokens,
+                                         .w = &l->output.chunks[c],
+                                         .start = c ? NULL : l->output.bias,
+                                         .y = t->s->other,
+                                         .ldy = l->output.n});
+    }
+}
+
+static void run_layer(const tile *t, size_t number)
+{
+    const packed_layer *norms = &t->f->w->layers[number];
+    const fast_layer *l = &t->f->layers[number];
+    round_rows(t, t->s->hidden);
+    run_attention(t, l);
+    round_rows(t, t->s->other);
+    apply(t, &l->attention_output, 0, l->attention_output.n, t->s->part);
+    normalize_rows(t->f->k, t->s->hidden, t->s->part, &norms->attention_norm, t->tokens);
+    round_rows(t, t->s->hidden);
+    run_forward(t, l);
+    normalize_rows(t->f->k, t->s->hidden, t->s->other, &norms->output_norm, t->tokens);
+}
+
+static bool run_tile(const tile *t)
+{
+    const weights *w = t->f->w;
+    const size_t h = w->m->hidden;
+    bool finite = true;
+    for (size_t q = 0, at = 0; q < t->n; at += t->sequences[q++].n)
+        embed_words(w, t->f->k, &t->sequences[q], t->s->hidden + at * h);
+    for (size_t i = 0; i < w->m->n_layers; i++) run_layer(t, i);
+    for (size_t q = 0, at = 0; q < t->n; at += t->sequences[q++].n)
+        finite = pool_tokens(w->m, t->f->k, t->s->hidden + at * h, &t->sequences[q]) && finite;
+    return finite;
+}
+
+bool fast_encoder_run(const fast_encoder *f, fast_scratch *s, const sequence *sequences, size_t n)
+{
+    bool finite = true;
+    for (size_t from = 0, to; from < n; from = to) {
+        tile t = {.f = f, .s = s, .sequences = sequences + from, .tokens = sequences[from].n};
+        for (to = from + 1; to < n && t.tokens + sequences[to].n <= FAST_TILE; to++)
+            t.tokens += sequences[to].n;
+        t.n = to - from;
+        finite = run_tile(&t) && finite;
+    }
+    return finite;
+}
