@@ -4,9 +4,11 @@
  * never a part, also after a power loss: that is what the two fsyncs are for. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,14 +103,44 @@ static status sync_directory(const char *path, err *e)
     return st;
 }
 
+static const char TEMP_MARK[] = ".tamis-", TEMP_END[] = "XXXXXX";
+
+/* Removes what a killed run left beside `path`: files of our naming that nobody holds. */
+static void remove_leftovers(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *dir = slash ? strndup(path, (size_t)(name - path)) : strdup(".");
+    size_t n = strlen(name), mark = sizeof TEMP_MARK - 1;
+    struct dirent *entry;
+    DIR *d = dir ? opendir(dir) : NULL;
+    free(dir);
+    while (d && (entry = readdir(d))) {
+        const char *s = entry->d_name;
+        if (strlen(s) != n + mark + sizeof TEMP_END - 1 || strncmp(s, name, n) ||
+            strncmp(s + n, TEMP_MARK, mark))
+            continue;
+        int fd = openat(dirfd(d), s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) (void)!unlinkat(dirfd(d), s, 0);
+        if (fd >= 0) close(fd);
+    }
+    if (d) closedir(d);
+}
+
+/* o->temp: the name to be filled in by mkostemp; false: no memory. */
+static bool name_temp(file_out *o)
+{
+    if (asprintf(&o->temp, "%s%s%s", o->path, TEMP_MARK, TEMP_END) >= 0) return true;
+    o->temp = NULL;
+    return false;
+}
+
 status file_begin(file_out *o, const char *path, err *e)
 {
     struct stat s;
     *o = (file_out){0};
     o->path = realpath(path, NULL);
     if (!o->path) o->path = strdup(path);
-    o->temp = o->path ? malloc(strlen(o->path) + sizeof ".XXXXXX") : NULL;
-    if (!o->temp) {
+    if (!o->path || !name_temp(o)) {
         file_abort(o);
         return err_nomem(e, "opening a file");
     }
@@ -117,7 +149,7 @@ status file_begin(file_out *o, const char *path, err *e)
         file_abort(o);
         return err_set(e, ST_FAILED, "cannot write %s: it is not a regular file", path);
     }
-    strcat(strcpy(o->temp, o->path), ".XXXXXX");
+    remove_leftovers(o->path);
     int fd = mkostemp(o->temp, O_CLOEXEC);
     if (fd < 0) {
         int why = errno;
@@ -126,6 +158,7 @@ status file_begin(file_out *o, const char *path, err *e)
         file_abort(o);
         return err_sys(e, why, "cannot write %s", path);
     }
+    (void)!flock(fd, LOCK_EX | LOCK_NB); /* until it is closed: it is no leftover */
     if (there) (void)!fchmod(fd, s.st_mode & 0777);
     o->f = fdopen(fd, "wb");
     if (!o->f) {

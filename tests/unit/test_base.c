@@ -361,6 +361,33 @@ static void test_file_is_replaced_whole(void **state)
     assert_non_null(strstr(e.msg, path));
 }
 
+/* Of a killed run, that is: what somebody writes just now, or what is named otherwise, stays. */
+static void test_leftovers_are_removed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"out.tamis-aB3dEf", "out.tamis-short", "out.backup",
+                                        "out.csv.tamis-aB3dEf"};
+    enum { N = sizeof names / sizeof *names };
+    char dir[] = "/tmp/tamis-test-XXXXXX", path[N + 1][96], hex[SHA256_HEX];
+    err e = {0};
+    file_out f, g;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path[N], sizeof *path, "%s/out", dir);
+    assert_int_equal(file_begin(&g, path[N], &e), ST_OK); /* held, and so not left over */
+    for (int i = 0; i < N; i++) {
+        snprintf(path[i], sizeof *path, "%s/%s", dir, names[i]);
+        FILE *made = fopen(path[i], "w");
+        assert_non_null(made);
+        assert_int_equal(fclose(made), 0);
+    }
+    assert_int_equal(file_begin(&f, path[N], &e), ST_OK);
+    assert_int_equal(file_commit(&f, hex, &e), ST_OK);
+    assert_int_equal(file_commit(&g, hex, &e), ST_OK);
+    for (int i = 0; i < N; i++) assert_int_equal(unlink(path[i]), i ? 0 : -1);
+    assert_int_equal(unlink(path[N]), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* RFC 4231, cases 1, 2 and 6. */
 static void test_hmac(void **state)
 {
@@ -401,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_intern),
         cmocka_unit_test(test_pool_does_each_item_once),
         cmocka_unit_test(test_file_is_replaced_whole),
+        cmocka_unit_test(test_leftovers_are_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
