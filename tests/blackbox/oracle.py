@@ -7,6 +7,7 @@ them is here, in double precision, one pair after the other.
 
 import array
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -37,6 +38,14 @@ def mended(value):
     if isinstance(value, dict):
         return {mended(k): mended(v) for k, v in value.items()}
     return value
+
+
+def texts_of(path):
+    """What users said in a corpus: stripped, distinct, sorted by bytes."""
+    with gzip.open(path, "rt", encoding="utf-8") as f:
+        said = {m["text"].strip() for line in f for m in json.loads(line)["messages"]
+                if m["from"] == "user"}
+    return sorted(said - {""}, key=lambda text: text.encode())
 
 
 def newest_first(i):

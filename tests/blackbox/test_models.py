@@ -50,6 +50,7 @@ SHAPES = {
     "wide": dict(hidden=96, heads=3, inner=112, seed=4),
     "heads of 48": dict(hidden=48, heads=1, inner=16, seed=5),
     "heads of 16": dict(hidden=64, heads=4, inner=80, seed=6),
+    "more than a part of heads, of inner columns": dict(hidden=144, heads=9, inner=400, layers=1),
     "another epsilon": dict(eps=1e-2, seed=7),
     "few positions": dict(positions=9, seed=8),
     "float16": dict(kind="F16", seed=9),

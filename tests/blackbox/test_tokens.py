@@ -154,10 +154,7 @@ def test_corpus(name, run, shared):
     facts = {row[0]: row[1:] for row in (line.split("\t") for line in rows)}
     assert set(facts) == {corpus + ".jsonl.gz" for corpus in CORPORA}
     texts, tokens, sha256 = facts[name + ".jsonl.gz"]
-    with gzip.open(shared / "data" / (name + ".jsonl.gz"), "rt", encoding="utf-8") as f:
-        said = {m["text"].strip() for line in f for m in json.loads(line)["messages"]
-                if m["from"] == "user"}
-    said = sorted(said - {""}, key=lambda text: text.encode())
+    said = oracle.texts_of(shared / "data" / (name + ".jsonl.gz"))
     assert len(said) == int(texts)
     out = run("tokenize", "--jsonl", input=jsonl(said), status=0).out
     assert len(out.split()) == int(tokens)
