@@ -57,6 +57,7 @@ int cmd_embed(cli *c);
 int cmd_dedup(cli *c);
 int cmd_tune(cli *c);
 int cmd_report(cli *c);
+int cmd_verify(cli *c);
 
 /* --- help ----------------------------------------------------------------------------------- */
 

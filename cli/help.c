@@ -77,6 +77,18 @@ static const command commands[] = {
      "no\n"
      "network; it holds conversation text.\n",
      "  tamis report > report.html\n", 0, 0},
+    {"verify", cmd_verify, "verify", "prove the export: separation and coverage",
+     "Reads the files named in [export], embeds their texts anew, and compares every pair by "
+     "brute\n"
+     "force, in code that shares nothing with the deduplication: no two rows of a domain are at "
+     "or\n"
+     "above the threshold (separation); each turn that is no row has an earlier row that is\n"
+     "(coverage); each row is a turn of the store, each other turn is in the ledger, with its "
+     "rule\n"
+     "and its score.  What is not so is listed, with exit status 5.\n",
+     "  tamis verify\n"
+     "  tamis verify --json | jq .closest_kept_pair\n",
+     0, 0},
     {"init", cmd_init, "init", "write a commented tamis.ini",
      "With --config FILE: write that one.  A file that is there stays.\n", "  tamis init\n", 0, 0},
     {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",

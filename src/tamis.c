@@ -17,6 +17,7 @@
 #include "model_files.h"
 #include "pipeline.h"
 #include "source_settings.h"
+#include "verify_run.h"
 #include "views.h"
 
 _Static_assert((int)TAMIS_BUSY == (int)ST_BUSY && (int)TAMIS_DENIED == (int)ST_DENIED &&
@@ -375,6 +376,43 @@ tamis_status tamis_tune(tamis *t, const tamis_tune_options *o, tamis_format form
 tamis_status tamis_report(tamis *t, char **out, tamis_error *error)
 {
     return look_again(t, &(tuning){0}, out, error);
+}
+
+/* --- the proof of an export ----------------------------------------------------------------- */
+
+/* What is found is told by the exit status and a line of its own. */
+static status judge_result(const verify_result *r, err *e)
+{
+    uint64_t n = verify_violations(r);
+    if (!n) return ST_OK;
+    return err_set(e, ST_VIOLATION,
+                   "%llu violation%s: these files are not what the store and the configuration "
+                   "give; `tamis export` writes them anew",
+                   (unsigned long long)n, n == 1 ? "" : "s");
+}
+
+tamis_status tamis_verify(tamis *t, tamis_format format, char **out, tamis_error *error)
+{
+    err e = {0};
+    buf dir = {0}, text = {0};
+    verify_result result = {0};
+    running r = {.t = t};
+    job j;
+    *out = NULL;
+    status st = redaction_open(&t->config, &r.redactor, &e);
+    if (st == ST_OK) st = store_open(t->config.store.url, STORE_READ, &r.store, &e);
+    if (st == ST_OK) st = make_job(&r, &dir, &j, &e);
+    if (st == ST_OK) st = verify_run(&j, &result, &e);
+    if (st == ST_OK) {
+        verify_write(&result, format == TAMIS_JSON, &text);
+        st = hand_out(&text, out, &e);
+    }
+    if (st == ST_OK) st = judge_result(&result, &e);
+    verify_result_release(&result);
+    store_close(r.store);
+    redactor_free(r.redactor);
+    buf_release(&dir);
+    return finish(st, &e, error);
 }
 
 /* --- the deduplication alone ---------------------------------------------------------------- */

@@ -1,0 +1,309 @@
+/* verify_run.c - the proof of an export: the stages it needs, in order.
+ *
+ *   store -> curate (filters and order only)  -.
+ *   exported files -> rows ----------------------> embed -> scan -> ledger, findings
+ *
+ * Of what a run computes nothing is taken over: no verdict, no vector of the store.  What is shared
+ * with a run is the reading of the raw records, the filters and the order (dataset_load), the
+ * encoder (a sample of texts is encoded again by the plain loops and must have the same bits), and
+ * the base.  docs/PROOF.md says what follows from that. */
+#include "verify_run.h"
+
+#include <stdlib.h>
+
+#include "base/intern.h"
+#include "embed/embed.h"
+
+enum { SAMPLE = 16 }; /* texts encoded again by the plain loops */
+
+/* What the scan compares, and what its numbers mean. */
+typedef struct proof {
+    const job *job;
+    verify_result *out;
+    turn_index turns;
+    intern texts, domains;
+    float *vectors; /* [texts.n, dim] */
+    size_t dim;
+    scan_row *kept; /* [out->rows.n] */
+    uint32_t *row_of_kept;
+    scan_row *dropped; /* [n_dropped]; order is the turn */
+    size_t n_dropped;
+    scan_result scan;
+} proof;
+
+void verify_result_release(verify_result *r)
+{
+    dataset_release(&r->d);
+    rows_release(&r->rows);
+    free(r->near);
+    free(r->uncovered);
+    findings_release(&r->files);
+    *r = (verify_result){0};
+}
+
+uint64_t verify_violations(const verify_result *r)
+{
+    return r->total_near + r->total_uncovered + r->files.total;
+}
+
+static void proof_release(proof *p)
+{
+    turn_index_release(&p->turns);
+    intern_release(&p->texts);
+    intern_release(&p->domains);
+    free(p->vectors);
+    free(p->kept);
+    free(p->row_of_kept);
+    free(p->dropped);
+    scan_result_release(&p->scan);
+}
+
+/* --- the files ------------------------------------------------------------------------------ */
+
+/* Turns of one file that the other does not have. */
+static status compare_files(proof *p, const rows *other, err *e)
+{
+    status st = ST_OK;
+    const rows *mine = &p->out->rows;
+    for (size_t i = 0; st == ST_OK && i < p->turns.n; i++) {
+        bool here = mine->row_of[i] != NO_ROW, there = other->row_of[i] != NO_ROW;
+        const turn *t = &p->turns.turns[i];
+        place at = {here ? other->path : mine->path, 0, t->of->id, t->number};
+        if (here != there)
+            st = findings_add(&p->out->files, &at, e, "this turn is not in it, but in %s",
+                              here ? mine->path : other->path);
+    }
+    return st;
+}
+
+static status read_files(proof *p, err *e)
+{
+    const config *c = p->job->config;
+    verify_result *out = p->out;
+    rows other = {0};
+    bool optional = !p->turns.n; /* without a row none is written */
+    rows_source csv = {ROWS_CSV, c->export.csv, optional};
+    rows_source jsonl = {ROWS_JSONL, c->export.jsonl, optional};
+    if (!*csv.path && !*jsonl.path)
+        return err_set(e, ST_USAGE, "nothing to verify: export.csv and export.jsonl are empty");
+    status st = rows_read(*csv.path ? &csv : &jsonl, &p->turns, &out->rows, &out->files, e);
+    if (st == ST_OK && *csv.path && *jsonl.path) {
+        st = rows_read(&jsonl, &p->turns, &other, &out->files, e);
+        if (st == ST_OK) st = compare_files(p, &other, e);
+        rows_release(&other);
+    }
+    return st;
+}
+
+/* --- what to compare ------------------------------------------------------------------------ */
+
+static status number_row(proof *p, str text, str bot, uint32_t order, scan_row *out, err *e)
+{
+    bool by_bot = strcmp(p->job->config->dedup.domain, "bot") == 0;
+    uint32_t group = intern_add(&p->domains, by_bot ? bot : STR(""));
+    *out = (scan_row){intern_add(&p->texts, text), group, order};
+    return out->unit == INTERN_NONE || group == INTERN_NONE ? err_nomem(e, "verifying") : ST_OK;
+}
+
+static int by_turn(const void *pa, const void *pb, void *list)
+{
+    const uint32_t *x = pa, *y = pb;
+    uint32_t a = ((const row *)list)[*x].turn, b = ((const row *)list)[*y].turn;
+    if (a != b) return a < b ? -1 : 1; /* NO_ROW last */
+    return (*x > *y) - (*x < *y);
+}
+
+/* The rows in the order of their turns, those without a turn behind; the turns without a row. */
+static status list_rows(proof *p, err *e)
+{
+    const rows *r = &p->out->rows;
+    status st = ST_OK;
+    p->kept = calloc(r->n + 1, sizeof *p->kept);
+    p->row_of_kept = calloc(r->n + 1, sizeof *p->row_of_kept);
+    p->dropped = calloc(p->turns.n + 1, sizeof *p->dropped);
+    if (!p->kept || !p->row_of_kept || !p->dropped) return err_nomem(e, "verifying");
+    for (size_t i = 0; i < r->n; i++) p->row_of_kept[i] = (uint32_t)i;
+    if (r->n) qsort_r(p->row_of_kept, r->n, sizeof *p->row_of_kept, by_turn, r->list);
+    for (size_t i = 0; st == ST_OK && i < r->n; i++) {
+        const row *x = &r->list[p->row_of_kept[i]];
+        st = number_row(p, x->user_utterance, x->bot_id, x->turn, &p->kept[i], e);
+    }
+    for (size_t i = 0; st == ST_OK && i < p->turns.n; i++) {
+        const turn *t = &p->turns.turns[i];
+        if (r->row_of[i] != NO_ROW) continue;
+        st = number_row(p, t->user_utterance, t->of->bot_id, (uint32_t)i, &p->dropped[p->n_dropped],
+                        e);
+        p->n_dropped += st == ST_OK;
+    }
+    p->out->n_removed = p->n_dropped;
+    return st;
+}
+
+/* --- vectors -------------------------------------------------------------------------------- */
+
+/* Some texts once more by the plain loops: the bits must be the same. */
+static status check_encoder(proof *p, const model *m, pool *threads, isa set, err *e)
+{
+    embedder *plain = NULL;
+    embed_options o = {.stop = p->job->stop};
+    str some[SAMPLE];
+    size_t from[SAMPLE], n = p->texts.n < SAMPLE ? p->texts.n : SAMPLE;
+    float *again = calloc(SAMPLE, p->dim * sizeof *again);
+    if (!again) return err_nomem(e, "verifying");
+    for (size_t i = 0; i < n; i++) {
+        from[i] = i * p->texts.n / n;
+        some[i] = p->texts.texts[from[i]];
+    }
+    status st = embedder_new(m, ISA_SCALAR, threads, &plain, e);
+    if (st == ST_OK) st = embed_texts(plain, some, n, again, &o, e);
+    for (size_t i = 0; st == ST_OK && i < n; i++)
+        if (memcmp(again + i * p->dim, p->vectors + from[i] * p->dim, p->dim * sizeof *again))
+            st = err_set(e, ST_FAILED,
+                         "the kernels for %s give other vectors than the plain loops: this machine "
+                         "computes wrongly; try TAMIS_ISA=scalar",
+                         isa_name(set));
+    embedder_free(plain);
+    free(again);
+    return st;
+}
+
+static status embed_all(proof *p, pool *threads, isa set, err *e)
+{
+    model *m = NULL;
+    embedder *em = NULL;
+    embed_options o = {.log = p->job->log, .stop = p->job->stop};
+    status st = model_open(p->job->model_dir, &m, e);
+    if (st) return st;
+    p->dim = model_dim(m);
+    p->vectors = reallocarray(NULL, (size_t)p->texts.n + 1, p->dim * sizeof *p->vectors);
+    if (!p->vectors) st = err_nomem(e, "verifying");
+    if (st == ST_OK) st = embedder_new(m, set, threads, &em, e);
+    if (st == ST_OK) st = embed_texts(em, p->texts.texts, p->texts.n, p->vectors, &o, e);
+    if (st == ST_OK && set != ISA_SCALAR) st = check_encoder(p, m, threads, set, e);
+    embedder_free(em);
+    model_free(m);
+    return st;
+}
+
+/* --- what the scan found -------------------------------------------------------------------- */
+
+/* The kept rows before b that are too near to it. */
+static void list_near(proof *p, const scan_input *in, uint32_t b)
+{
+    verify_result *out = p->out;
+    const scan_row *mine = &in->kept[b];
+    for (uint32_t a = 0; a < b && out->n_near < VERIFY_LISTED; a++) {
+        if (in->kept[a].group != mine->group) continue;
+        double cosine = scan_cosine(in, in->kept[a].unit, mine->unit);
+        if (scan_too_near(in, in->kept[a].unit, mine->unit, cosine))
+            out->near[out->n_near++] = (near_rows){p->row_of_kept[a], p->row_of_kept[b], cosine};
+    }
+}
+
+static void list_uncovered(proof *p, const scan_input *in, uint32_t i)
+{
+    verify_result *out = p->out;
+    const scan_row *mine = &in->dropped[i];
+    uncovered_turn *u = &out->uncovered[out->n_uncovered++];
+    *u = (uncovered_turn){mine->order, NO_ROW, -2};
+    for (uint32_t a = 0; a < in->n_kept && in->kept[a].order < mine->order; a++) {
+        if (in->kept[a].group != mine->group) continue;
+        double cosine = scan_cosine(in, in->kept[a].unit, mine->unit);
+        if (cosine <= u->score) continue;
+        u->score = cosine;
+        u->nearest = p->row_of_kept[a];
+    }
+}
+
+static status list_violations(proof *p, const scan_input *in, err *e)
+{
+    verify_result *out = p->out;
+    out->near = calloc(VERIFY_LISTED, sizeof *out->near);
+    out->uncovered = calloc(VERIFY_LISTED, sizeof *out->uncovered);
+    if (!out->near || !out->uncovered) return err_nomem(e, "verifying");
+    for (uint32_t b = 0; b < in->n_kept; b++) {
+        out->total_near += p->scan.n_near[b];
+        if (p->scan.n_near[b]) list_near(p, in, b);
+    }
+    for (uint32_t i = 0; i < in->n_dropped; i++) {
+        if (p->scan.nearest[i].is_covered) continue;
+        if (out->total_uncovered++ < VERIFY_LISTED) list_uncovered(p, in, i);
+    }
+    out->has_closest = p->scan.has_closest;
+    if (out->has_closest)
+        out->closest =
+            (near_rows){p->row_of_kept[p->scan.a], p->row_of_kept[p->scan.b], p->scan.closest};
+    return ST_OK;
+}
+
+static status check_ledger(proof *p, err *e)
+{
+    verify_result *out = p->out;
+    const dataset *d = &out->d;
+    dropped_turn *dropped = calloc(p->n_dropped + 1, sizeof *dropped);
+    gone_turn *gone = calloc(d->n_dropped + 1, sizeof *gone);
+    ledger_claims want = {&p->turns, dropped, p->n_dropped, gone, d->n_dropped};
+    status st = dropped && gone ? ST_OK : err_nomem(e, "verifying");
+    for (size_t i = 0; st == ST_OK && i < p->n_dropped; i++) {
+        const scan_nearest *n = &p->scan.nearest[i];
+        uint32_t kept = n->kept == NO_ROW ? NO_ROW : p->kept[n->kept].order;
+        dropped[i] = (dropped_turn){p->dropped[i].order, kept, n->score};
+    }
+    for (size_t i = 0; st == ST_OK && i < d->n_dropped; i++)
+        gone[i] = (gone_turn){d->dropped[i].id, d->dropped[i].turn, d->dropped[i].rule};
+    if (st == ST_OK)
+        st = ledger_check(p->job->config->export.removed, &want, &out->files, &out->n_ledger, e);
+    free(dropped);
+    free(gone);
+    return st;
+}
+
+/* --- the stages in order -------------------------------------------------------------------- */
+
+static status compare(proof *p, err *e)
+{
+    pool *threads = NULL;
+    isa set;
+    double start = clock_monotonic();
+    status st = isa_choose(&set, e);
+    if (st == ST_OK) st = pool_new(p->job->n_threads, &threads, e);
+    if (st == ST_OK && p->texts.n) st = embed_all(p, threads, set, e);
+    p->out->seconds.embed = clock_monotonic() - start;
+    start = clock_monotonic();
+    scan_input in = {.vectors = p->vectors,
+                     .dim = p->dim,
+                     .kept = p->kept,
+                     .n_kept = p->out->rows.n,
+                     .dropped = p->dropped,
+                     .n_dropped = p->n_dropped,
+                     .n_groups = p->domains.n,
+                     .threshold = p->out->threshold};
+    scan_options o = {set, threads, p->job->log, p->job->stop};
+    if (st == ST_OK && p->texts.n) st = scan_run(&in, &o, &p->scan, e);
+    if (st == ST_OK && p->texts.n) st = list_violations(p, &in, e);
+    if (st == ST_OK)
+        log_say(p->job->log, LOG_DEBUG, "%llu pairs compared, %llu of them in double precision",
+                (unsigned long long)p->scan.n_pairs, (unsigned long long)p->scan.n_exact);
+    p->out->seconds.scan = clock_monotonic() - start;
+    pool_free(threads);
+    return st;
+}
+
+status verify_run(const job *j, verify_result *out, err *e)
+{
+    proof p = {.job = j, .out = out};
+    summary ignored = {0};
+    double start = clock_monotonic();
+    *out = (verify_result){.threshold = j->config->dedup.threshold,
+                           .has_ledger = *j->config->export.removed != 0};
+    status st = dataset_load(j, &out->d, &ignored, e);
+    if (st == ST_OK) st = turn_index_init(&p.turns, out->d.turns, out->d.n_turns, e);
+    if (st == ST_OK) st = read_files(&p, e);
+    if (st == ST_OK) st = list_rows(&p, e);
+    out->seconds.read = clock_monotonic() - start;
+    if (st == ST_OK) st = compare(&p, e);
+    if (st == ST_OK && out->has_ledger) st = check_ledger(&p, e);
+    out->seconds.total = clock_monotonic() - start;
+    proof_release(&p);
+    return st;
+}
