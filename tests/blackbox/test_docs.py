@@ -1,6 +1,6 @@
 """What the documents show is what happens.
 
-Every ```console block of README.md and every example of docs/tamis.1 (between .EX and .EE)
+Every ```console block of README.md and docs/GUIDE.md, and every example of docs/tamis.1 (between .EX and .EE)
 runs as shown, in a directory with tamis first on the PATH and a simulated tenant's tamis.ini:
 lines with "$ " are commands, what follows is their output, exactly, except that "..." stands
 for anything.  Commands of `./dev`, `git` and `apt` are left to other tests, and said so.
@@ -15,6 +15,7 @@ import pytest
 from conftest import CORPUS, PROGRAM, ROOT, base_environment
 
 README = ROOT / "README.md"
+GUIDE = ROOT / "docs" / "GUIDE.md"
 MANUAL = ROOT / "docs" / "tamis.1"
 ELSEWHERE = re.compile(r"(\./dev|git|cd|sudo|apt|apt-get|man|meson|ninja)\b")
 
@@ -112,6 +113,10 @@ def test_examples_of_the_readme(desk):
     blocks = console_blocks(text_of(README))
     assert blocks, "README.md has no ```console block"
     run_examples(desk, blocks, "README.md")
+
+
+def test_examples_of_the_guide(desk):
+    run_examples(desk, console_blocks(text_of(GUIDE)), "GUIDE.md")
 
 
 def test_examples_of_the_manual(desk):
