@@ -47,7 +47,7 @@ int cli_flush(void);
 
 /* --- commands: each returns the exit status ------------------------------------------------- */
 
-int cmd_job(cli *c);  /* run, sync, curate, export, import */
+int cmd_job(cli *c);  /* run, sync, curate, export, import, forget */
 int cmd_view(cli *c); /* status, explain */
 int cmd_doctor(cli *c);
 int cmd_init(cli *c);

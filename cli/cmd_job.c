@@ -1,4 +1,4 @@
-/* cmd_job.c - run, sync, curate, export, import: the parts of the job. */
+/* cmd_job.c - run, sync, curate, export, import: the parts of the job; forget. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,10 +18,12 @@ int cmd_job(cli *c)
     tamis_error e = {0};
     tamis_format format = c->json ? TAMIS_JSON : TAMIS_TEXT;
     char *out = NULL;
+    const char *const *args = (const char *const *)c->args;
+    size_t n = (size_t)c->n_args;
     tamis_status st =
-        strcmp(c->command, "import") == 0
-            ? tamis_import(c->t, (const char *const *)c->args, (size_t)c->n_args, format, &out, &e)
-            : tamis_run(c->t, parts_of(c), format, &out, &e);
+        strcmp(c->command, "import") == 0   ? tamis_import(c->t, args, n, format, &out, &e)
+        : strcmp(c->command, "forget") == 0 ? tamis_forget(c->t, args, n, format, &out, &e)
+                                            : tamis_run(c->t, parts_of(c), format, &out, &e);
     int printed = 0;
     if (out && (c->json || !c->quiet))
         printed = cli_print(out, c->json ? stdout : stderr);

@@ -89,6 +89,14 @@ static const command commands[] = {
      "  tamis verify\n"
      "  tamis verify --json | jq .closest_kept_pair\n",
      0, 0},
+    {"forget", cmd_job, "forget ID...", "erase interactions for good; they do not come back",
+     "Removes them from the store and all that was made of them, notes a keyed hash of each id so\n"
+     "that a later sync or import passes it over, and writes the files of [export] anew.  Says\n"
+     "which other turns changed by it: one whose keeper is gone may be kept now.  All or none: an\n"
+     "id that is not there is an error.\n",
+     "  tamis forget int_8f3a2b1c\n"
+     "  tamis forget int_8f3a2b1c int_01b8f410 --json | jq .changed\n",
+     1, -1},
     {"init", cmd_init, "init", "write a commented tamis.ini",
      "With --config FILE: write that one.  A file that is there stays.\n", "  tamis init\n", 0, 0},
     {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",

@@ -98,6 +98,12 @@ TAMIS_API tamis_status tamis_run(tamis *t, int parts, tamis_format format, char 
 TAMIS_API tamis_status tamis_import(tamis *t, const char *const *paths, size_t n_paths,
                                     tamis_format format, char **out, tamis_error *error);
 
+/* Erases interactions for good; they do not come back.  Where the store was curated, the files
+ * named in [export] are written anew, so that they no longer hold them.  TAMIS_FAILED: one of
+ * them is not in the store, and nothing was erased. */
+TAMIS_API tamis_status tamis_forget(tamis *t, const char *const *ids, size_t n_ids,
+                                    tamis_format format, char **out, tamis_error *error);
+
 /* What the store holds, the slices done, the last runs. */
 TAMIS_API tamis_status tamis_report_status(tamis *t, tamis_format format, char **out,
                                            tamis_error *error);

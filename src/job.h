@@ -12,8 +12,9 @@ typedef struct job {
     const redactor *redactor; /* NULL: texts stay as they are */
     const char *model_dir;
     store *store;
-    int n_threads; /* 0: one for each processor */
-    bool reembed;  /* another model than the store's is welcome: embed all again */
+    int n_threads;     /* 0: one for each processor */
+    bool writes_empty; /* a file without rows replaces one that has some (forgotten ones) */
+    bool reembed;      /* another model than the store's is welcome: embed all again */
     const logger *log;
     const stop_flag *stop;
 } job;

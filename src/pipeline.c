@@ -9,6 +9,7 @@
 #include "pipeline.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "units.h"
 #include "verdicts.h"
@@ -157,7 +158,7 @@ static status export_one(const job *j, out_file which, const char *path, const d
         [OUT_CSV] = EXPORT_CSV, [OUT_JSONL] = EXPORT_JSONL, [OUT_CHAT] = EXPORT_CHAT};
     export_rows rows = {d->turns, d->verdicts, d->n_turns};
     if (!*path) return ST_OK;
-    if (!s->turns.kept && which != OUT_REMOVED) {
+    if (!s->turns.kept && which != OUT_REMOVED && !(j->writes_empty && access(path, F_OK) == 0)) {
         log_say(j->log, LOG_WARNING, "no row to export: %s is left as it was", path);
         return ST_OK;
     }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/json.h"
+#include "forget.h"
 
 static const char *const file_names[OUT_COUNT] = {"csv", "jsonl", "chat", "removed"};
 
@@ -56,12 +57,20 @@ void summary_write_json(const summary *s, buf *out)
         buf_z(out, ", \"reason\": ");
         js_write_string(out, str_from(s->reason));
     }
-    if (s->synced)
+    if (s->forgotten) {
+        buf_z(out, ", ");
+        forget_write_json(s->forgotten, out);
+    }
+    if (s->synced) {
         buf_fmt(out,
                 ", \"interactions\": {\"received\": %llu, \"new\": %llu, \"updated\": %llu, "
-                "\"stored\": %llu, \"rejected\": %llu}",
+                "\"stored\": %llu, \"rejected\": %llu",
                 (ull)s->interactions.received, (ull)s->interactions.added,
                 (ull)s->interactions.updated, (ull)s->stored, (ull)s->interactions.rejected);
+        if (s->interactions.forgotten)
+            buf_fmt(out, ", \"forgotten\": %llu", (ull)s->interactions.forgotten);
+        buf_char(out, '}');
+    }
     if (s->curated)
         buf_fmt(out,
                 ", \"turns\": {\"rated\": %llu, \"distinct_texts\": %llu, \"embedded\": %llu, "
@@ -83,6 +92,7 @@ void summary_write_json(const summary *s, buf *out)
 
 void summary_write_text(const summary *s, buf *out)
 {
+    if (s->forgotten) forget_write_text(s->forgotten, out);
     if (s->synced)
         buf_fmt(out,
                 "%llu interactions received: %llu new, %llu updated, %llu rejected; "

@@ -19,6 +19,7 @@ typedef struct summary {
         uint64_t interactions, rated, distinct_texts, embedded, kept, duplicates, not_text;
     } turns;
     redaction_tally redactions;
+    const struct forget_report *forgotten; /* NULL: nothing was to be forgotten */
     struct {
         const char *path; /* NULL: not written */
         export_result result;

@@ -59,8 +59,8 @@ static status keep_rejected(keeping *k, str raw, err *why, err *e)
     return store_put_rejected(k->store, raw, why->msg, &is_new, e);
 }
 
-/* Keeps a raw record, or keeps it as rejected (named by a warning beginning with `where`).
- * *id is empty for a rejected one; it lives in the scratch. */
+/* Keeps a raw record, or keeps it as rejected (named by a warning beginning with `where`), or
+ * passes over one that was forgotten.  *id is empty for the last two; it lives in the scratch. */
 static status keep(keeping *k, str raw, const char *where, str *id, instant *at, err *e)
 {
     err why = {0};
@@ -69,7 +69,11 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
     k->counts->received++;
     if (record_parse(raw, &k->scratch, &i, &why)) {
         if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
-        status st = keep_rejected(k, raw, &why, e);
+        bool forgotten = false; /* as far as it has an id */
+        status st = i.id.n ? store_is_forgotten(k->store, i.id, &forgotten, e) : ST_OK;
+        if (forgotten) k->counts->forgotten++;
+        if (st || forgotten) return st;
+        st = keep_rejected(k, raw, &why, e);
         k->counts->rejected++;
         log_say(k->log, LOG_WARNING, "%s rejected: %s%s", where, why.msg, k->comfort);
         return st;
@@ -86,6 +90,8 @@ static status keep(keeping *k, str raw, const char *where, str *id, instant *at,
     }
     if (st == ST_OK) st = store_put(k->store, i.id, i.at, raw, &how, e);
     if (st) return st;
+    if (how == PUT_FORGOTTEN) *id = (str){0}; /* no word of it anywhere */
+    k->counts->forgotten += how == PUT_FORGOTTEN;
     k->counts->added += how == PUT_NEW;
     k->counts->updated += how == PUT_UPDATED;
     return ST_OK;
@@ -111,8 +117,6 @@ typedef struct reading {
     keeping keeping;
 } reading;
 
-enum { SEEN_DIGEST = 16 }; /* bytes of a record's SHA-256 that tell it apart */
-
 /* What a record counts as seen by: its id, so that a row that changes and is read again is
  * one.  But a server may hold two records of one id and count both: where passes did not add
  * up, the last one tells records apart by their bytes. */
@@ -120,7 +124,7 @@ static str seen_key(const reading *r, str id, str raw, unsigned char digest[SHA2
 {
     if (id.n && r->passes_left) return id;
     sha256_of(raw, digest);
-    return (str){(const char *)digest, SEEN_DIGEST};
+    return (str){(const char *)digest, STORE_SEEN_DIGEST};
 }
 
 static void note_instant(reading *r, instant at)

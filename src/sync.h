@@ -7,7 +7,7 @@
 #include "store/store.h"
 
 typedef struct sync_counts {
-    uint64_t received, added, updated, rejected;
+    uint64_t received, added, updated, rejected, forgotten;
 } sync_counts;
 
 typedef struct sync_options {

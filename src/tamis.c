@@ -14,6 +14,7 @@
 #include "insight.h"
 #include "dedup_run.h"
 #include "doctor.h"
+#include "forget.h"
 #include "model_files.h"
 #include "pipeline.h"
 #include "source_settings.h"
@@ -153,6 +154,7 @@ typedef struct running {
     const char *const *paths; /* files to import */
     size_t n_paths;
     redactor *redactor; /* NULL: none is needed */
+    forget_report forgotten;
     summary s;
 } running;
 
@@ -223,6 +225,16 @@ static status make_job(const running *r, buf *dir, job *j, err *e)
     return st == ST_OK && !j->model_dir ? err_nomem(e, "curating") : st;
 }
 
+static status part_forget(running *r, err *e)
+{
+    buf dir = {0};
+    job j;
+    status st = make_job(r, &dir, &j, e);
+    if (st == ST_OK) st = forget_run(&j, &r->forgotten, &r->s, e);
+    buf_release(&dir);
+    return st;
+}
+
 static status part_curate_export(running *r, err *e)
 {
     dataset d = {0};
@@ -244,6 +256,7 @@ static status run_parts(running *r, err *e)
     double start = clock_monotonic();
     if (r->parts & TAMIS_SYNC) st = part_sync(r, e);
     if (st == ST_OK && r->n_paths) st = part_import(r, e);
+    if (st == ST_OK && r->forgotten.n_ids) st = part_forget(r, e);
     r->s.seconds.sync = clock_monotonic() - start;
     if (r->s.synced && (st == ST_OK || st == ST_INCOMPLETE)) {
         err late = {0};
@@ -288,12 +301,15 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
     err e = {0}, late = {0};
     *out = NULL;
     const config *c = &r->t->config;
-    bool redacts = (r->parts & (TAMIS_CURATE | TAMIS_EXPORT)) || redacts_store(c);
+    bool curates = (r->parts & (TAMIS_CURATE | TAMIS_EXPORT)) || r->forgotten.n_ids;
+    bool redacts = curates || redacts_store(c);
     status st = redacts ? redaction_open(c, &r->redactor, &e) : ST_OK;
     if (st == ST_OK) st = store_open(c->store.url, STORE_WRITE, &r->store, &e);
     if (st == ST_OK) st = run_marked(r, name, &e);
     store_close(r->store);
     redactor_free(r->redactor);
+    /* Not before: the list of runs in the store names nothing that was forgotten. */
+    if (r->forgotten.n_ids) r->s.forgotten = &r->forgotten;
     if (st == ST_OK || st == ST_INCOMPLETE) {
         buf b = {0};
         if (format == TAMIS_JSON)
@@ -307,6 +323,7 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
         }
     }
     redaction_tally_release(&r->s.redactions);
+    forget_report_release(&r->forgotten);
     return finish(st, &e, error);
 }
 
@@ -326,6 +343,13 @@ tamis_status tamis_import(tamis *t, const char *const *paths, size_t n_paths, ta
 {
     running r = {.t = t, .paths = paths, .n_paths = n_paths};
     return run(&r, "import", format, out, error);
+}
+
+tamis_status tamis_forget(tamis *t, const char *const *ids, size_t n_ids, tamis_format format,
+                          char **out, tamis_error *error)
+{
+    running r = {.t = t, .forgotten = {.ids = ids, .n_ids = n_ids}};
+    return run(&r, "forget", format, out, error);
 }
 
 /* --- a second look at the curation ---------------------------------------------------------- */

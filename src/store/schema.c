@@ -61,6 +61,11 @@ const char *const query_sql[N_QUERIES] = {
     [Q_REJECTED_HASH] = "SELECT 1 FROM rejected WHERE hash = ?",
     [Q_ADD_REJECTED] = "INSERT INTO rejected (hash, reason, received_s, received_ns, raw)"
                        " VALUES (?, ?, ?, ?, ?)",
+    [Q_REMOVE_INTERACTION] = "DELETE FROM interaction WHERE id = ?",
+    [Q_REMOVE_REJECTED] = "DELETE FROM rejected WHERE number = ?",
+    [Q_REMOVE_SEEN] = "DELETE FROM slice_seen WHERE key = ?",
+    [Q_REMOVE_VECTOR] = "DELETE FROM vector WHERE number = ?",
+    [Q_REMOVE_VERDICTS] = "DELETE FROM verdict WHERE interaction = ?1 OR kept = ?1",
     [Q_GENERATION] = "SELECT n FROM generation",
     [Q_SET_GENERATION] = "UPDATE generation SET n = n + ?",
     [Q_OPEN_SLICE] = "SELECT " SLICE_COLUMNS " FROM slice WHERE source = ? AND state = 'open'"
@@ -105,6 +110,7 @@ const char list_interactions[] =
     "SELECT id, raw FROM interaction ORDER BY at_s DESC, at_ns DESC, id";
 const char list_rejected[] = "SELECT reason, received_s, received_ns, raw, CAST(number AS TEXT)"
                              " FROM rejected ORDER BY number";
+const char list_vectors[] = "SELECT number, hash FROM vector ORDER BY number";
 const char list_slices[] = "SELECT " SLICE_COLUMNS " FROM slice ORDER BY id";
 const char list_runs[] = "SELECT id, command, state, started_s, started_ns, ended_s, ended_ns,"
                          " result FROM run ORDER BY id DESC LIMIT ?";

@@ -23,6 +23,11 @@ typedef enum {
     Q_FIND,
     Q_REJECTED_HASH,
     Q_ADD_REJECTED,
+    Q_REMOVE_INTERACTION,
+    Q_REMOVE_REJECTED,
+    Q_REMOVE_SEEN,
+    Q_REMOVE_VECTOR,
+    Q_REMOVE_VERDICTS,
     Q_GENERATION,
     Q_SET_GENERATION,
     Q_OPEN_SLICE,
@@ -47,7 +52,7 @@ typedef enum {
 extern const char *const query_sql[N_QUERIES];
 
 /* Statements with many rows. */
-extern const char list_interactions[], list_rejected[], list_slices[], list_runs[];
+extern const char list_interactions[], list_rejected[], list_vectors[], list_slices[], list_runs[];
 extern const char list_verdicts[], list_verdicts_of[], list_duplicates_of[];
 
 #endif

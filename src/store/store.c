@@ -13,11 +13,15 @@
  * use the store as it likes. */
 #include "store/store.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/compress.h"
+#include "base/json.h"
+#include "base/number.h"
 #include "store/place.h"
 #include "store/store_sqlite.h"
 
@@ -32,7 +36,9 @@ struct store {
     bool writes;      /* opened with STORE_WRITE */
     bool begun;       /* between store_begin and store_commit or store_rollback */
     uint64_t changes; /* of interactions since store_begin */
-    int64_t run;      /* begun by this handle and not ended; 0: none */
+    unsigned char forget_key[SHA256_SIZE];
+    enum { KEY_UNKNOWN, KEY_NONE, KEY_THERE } has_forget_key;
+    int64_t run; /* begun by this handle and not ended; 0: none */
     packer *packer;
     buf packed; /* scratch of the writing functions */
 };
@@ -310,10 +316,13 @@ status store_put(store *s, str id, instant at, str raw, put_result *out, err *e)
 {
     unsigned char hash[SHA256_SIZE];
     int64_t number;
-    bool same;
-    sha256_of(raw, hash);
+    bool same, forgotten;
     status st = may_write(s, e);
-    if (st == ST_OK) st = look_up(s, id, hash, &number, &same, e);
+    if (st == ST_OK) st = store_is_forgotten(s, id, &forgotten, e);
+    *out = PUT_FORGOTTEN;
+    if (st || forgotten) return st;
+    sha256_of(raw, hash);
+    st = look_up(s, id, hash, &number, &same, e);
     if (st) return st;
     *out = !number ? PUT_NEW : same ? PUT_SAME : PUT_UPDATED;
     if (*out == PUT_SAME) return ST_OK;
@@ -394,6 +403,138 @@ status store_generation(store *s, uint64_t *out, err *e)
     if (row) *out = (uint64_t)row_int(row, 0) + s->changes;
     db_release(row);
     return st == ST_OK && !row ? db_damaged(s->db, "it has no generation", e) : st;
+}
+
+/* --- forgetting --------------------------------------------------------------------------- */
+
+#define FORGET_KEY "forget.key"
+
+/* The key under which forgotten ids are hashed; made when the first one is. */
+static status load_forget_key(store *s, bool make, err *e)
+{
+    buf b = {0};
+    bool found;
+    if (s->has_forget_key == KEY_THERE || (s->has_forget_key == KEY_NONE && !make)) return ST_OK;
+    status st = store_get(s, FORGET_KEY, &b, &found, e);
+    if (st == ST_OK && found && b.n != sizeof s->forget_key)
+        st = db_damaged(s->db, "its key for forgetting", e);
+    if (st == ST_OK && found) memcpy(s->forget_key, b.p, sizeof s->forget_key);
+    buf_release(&b);
+    if (st == ST_OK && !found && make) {
+        str key = {(const char *)s->forget_key, sizeof s->forget_key};
+        if (getentropy(s->forget_key, sizeof s->forget_key))
+            return err_sys(e, errno, "no random bytes");
+        st = store_set(s, FORGET_KEY, key, e);
+        found = true;
+    }
+    if (st == ST_OK) s->has_forget_key = found ? KEY_THERE : KEY_NONE;
+    return st;
+}
+
+enum { FORGOTTEN_NAME = sizeof "forgotten." + SHA256_HEX };
+
+/* The setting that says of an id that it is forgotten. */
+static void forgotten_name(const store *s, str id, char out[FORGOTTEN_NAME])
+{
+    unsigned char digest[SHA256_SIZE];
+    char hex[SHA256_HEX];
+    hmac_sha256((str){(const char *)s->forget_key, sizeof s->forget_key}, id, digest);
+    sha256_hex(digest, hex);
+    snprintf(out, FORGOTTEN_NAME, "forgotten.%s", hex);
+}
+
+status store_is_forgotten(store *s, str id, bool *forgotten, err *e)
+{
+    char name[FORGOTTEN_NAME];
+    rows *row;
+    *forgotten = false;
+    status st = load_forget_key(s, false, e);
+    if (st || s->has_forget_key == KEY_NONE) return st;
+    forgotten_name(s, id, name);
+    st = db_ask(s->db, Q_GET, VALUES(text(str_from(name))), &row, e);
+    *forgotten = row != NULL;
+    db_release(row);
+    return st;
+}
+
+/* Rejected records that hold the id as a JSON string. */
+static status forget_rejected(store *s, str id, bool *found, err *e)
+{
+    rows *r;
+    buf raw = {0}, quoted = {0};
+    js_write_string(&quoted, id);
+    status st = db_list(s->db, list_rejected, NO_VALUES, &r, e);
+    while (db_next(s->db, r, &st, e)) {
+        str number = row_str(r, 4);
+        uint64_t n = 0;
+        buf_clear(&raw);
+        st = unpack(s, r, 3, "rejected record", number, &raw, e);
+        bool names = raw.n && memmem(raw.p, raw.n, quoted.p, quoted.n);
+        if (st || !names || !number_parse_u64(number, &n)) continue;
+        *found = true;
+        st = change(s, Q_REMOVE_REJECTED, VALUES(integer((int64_t)n)), e);
+    }
+    db_end(r);
+    if (st == ST_OK && (!buf_ok(&quoted) || !buf_ok(&raw))) st = err_nomem(e, "forgetting");
+    buf_release(&raw);
+    buf_release(&quoted);
+    return st;
+}
+
+/* What open slices remember a record by: its id or the first bytes of its hash. */
+static status forget_seen(store *s, str id, err *e)
+{
+    rows *row;
+    unsigned char digest[SHA256_SIZE] = {0};
+    status st = change(s, Q_REMOVE_SEEN, VALUES(blob(id)), e);
+    if (st == ST_OK) st = db_ask(s->db, Q_INTERACTION_HASH, VALUES(blob(id)), &row, e);
+    if (st) return st;
+    bool there = row && row_str(row, 1).n == SHA256_SIZE;
+    if (there) memcpy(digest, row_str(row, 1).p, SHA256_SIZE);
+    db_release(row);
+    str key = {(const char *)digest, STORE_SEEN_DIGEST};
+    return there ? change(s, Q_REMOVE_SEEN, VALUES(blob(key)), e) : ST_OK;
+}
+
+status store_forget(store *s, str id, bool *found, err *e)
+{
+    char name[FORGOTTEN_NAME];
+    bool before;
+    status st = may_write(s, e);
+    if (st == ST_OK) st = store_is_forgotten(s, id, &before, e);
+    if (st == ST_OK) st = forget_seen(s, id, e);
+    if (st == ST_OK) st = change(s, Q_REMOVE_INTERACTION, VALUES(blob(id)), e);
+    *found = st == ST_OK && db_changed(s->db) > 0;
+    if (*found) s->changes++;
+    if (st == ST_OK) st = forget_rejected(s, id, found, e);
+    if (st == ST_OK) st = change(s, Q_REMOVE_VERDICTS, VALUES(blob(id)), e);
+    if (st == ST_OK) *found |= before;
+    if (st || !*found) return st;
+    st = load_forget_key(s, true, e);
+    if (st) return st;
+    forgotten_name(s, id, name);
+    return store_set(s, name, STR(""), e);
+}
+
+status store_keep_vectors(store *s, const intern *hashes, err *e)
+{
+    rows *r;
+    status st = db_list(s->db, list_vectors, NO_VALUES, &r, e);
+    while (db_next(s->db, r, &st, e))
+        if (intern_find(hashes, row_str(r, 1)) == INTERN_NONE)
+            st = change(s, Q_REMOVE_VECTOR, VALUES(integer(row_int(r, 0))), e);
+    db_end(r);
+    return st;
+}
+
+status store_scrub(store *s, bool *done, err *e)
+{
+    rows *r;
+    *done = false;
+    status st = db_list(s->db, "PRAGMA wal_checkpoint(TRUNCATE)", NO_VALUES, &r, e);
+    if (db_next(s->db, r, &st, e)) *done = row_int(r, 0) == 0;
+    db_end(r);
+    return st;
 }
 
 /* --- slices ------------------------------------------------------------------------------- */

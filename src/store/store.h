@@ -8,6 +8,7 @@
 #define TAMIS_STORE_STORE_H
 
 #include "base/buf.h"
+#include "base/intern.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "record.h"
@@ -32,9 +33,10 @@ status store_get(store *s, const char *key, buf *out, bool *found, err *e) MUST_
 status store_set(store *s, const char *key, str value, err *e) MUST_USE;
 
 /* --- raw interactions ------------------------------------------------------------ */
-typedef enum { PUT_NEW, PUT_UPDATED, PUT_SAME } put_result;
+typedef enum { PUT_NEW, PUT_UPDATED, PUT_SAME, PUT_FORGOTTEN } put_result;
 
-/* Upserts by id; "updated" is decided by the SHA-256 of the raw bytes. */
+/* Upserts by id; "updated" is decided by the SHA-256 of the raw bytes.  PUT_FORGOTTEN: it was
+ * forgotten, and is not put. */
 status store_put(store *s, str id, instant at, str raw, put_result *out, err *e) MUST_USE;
 
 /* Keeps a record that cannot be used, once for each content (*is_new false: known). */
@@ -53,6 +55,18 @@ status store_each_rejected(store *s, store_rejected_fn fn, void *ctx, err *e) MU
 /* A number that grows whenever an interaction is added, changed or removed. */
 status store_generation(store *s, uint64_t *out, err *e) MUST_USE;
 
+/* --- forgetting -------------------------------------------------------------------- */
+/* Removes an interaction and all that names it (verdicts, rejected records, what open slices
+ * remember), and notes a keyed hash of its id; the key is of this store.  *found false: there
+ * was nothing, and nothing is noted.  An id that was forgotten before is found. */
+status store_forget(store *s, str id, bool *found, err *e) MUST_USE;
+status store_is_forgotten(store *s, str id, bool *forgotten, err *e) MUST_USE;
+/* Removes the vectors but for those of texts whose SHA-256 (as bytes) is in `hashes`. */
+status store_keep_vectors(store *s, const intern *hashes, err *e) MUST_USE;
+/* Outside of a transaction: writes the log back into the file and empties it, so that what was
+ * removed is in neither.  *done false: another program reads the store and needs the log. */
+status store_scrub(store *s, bool *done, err *e) MUST_USE;
+
 /* --- slices: `source` names the API that they were read from ---------------------- */
 /* The oldest unfinished one; *found false: none. */
 status store_open_slice(store *s, str source, slice *out, bool *found, err *e) MUST_USE;
@@ -61,6 +75,8 @@ status store_cursor(store *s, str source, instant *newest, instant *lowest, bool
                     err *e) MUST_USE;
 /* Inserts (id == 0, then set) or updates. */
 status store_save_slice(store *s, str source, slice *sl, err *e) MUST_USE;
+/* Bytes of the SHA-256 of a raw record that can stand for its id there. */
+enum { STORE_SEEN_DIGEST = 16 };
 /* Marks a record (by any key that tells it apart) as seen in the slice's current pass; *is_new
  * false: it was.  store_forget_seen empties the set. */
 status store_mark_seen(store *s, int64_t slice_id, str key, bool *is_new, err *e) MUST_USE;

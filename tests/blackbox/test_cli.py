@@ -13,8 +13,8 @@ import pytest
 from conftest import PROGRAM, check_fails, base_environment, run_program
 from test_run import check_is, conversation, raw
 
-COMMANDS = ["run", "sync", "import", "curate", "export", "status", "explain", "doctor", "tune",
-            "report", "verify", "init", "model", "tokenize", "embed", "dedup"]
+COMMANDS = ["run", "sync", "import", "curate", "export", "status", "explain", "forget", "doctor",
+            "tune", "report", "verify", "init", "model", "tokenize", "embed", "dedup"]
 
 
 # Help
