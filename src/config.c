@@ -127,6 +127,8 @@ static const key keys[] = {
      "the rows as chat messages, a line each"},
     {"export", "removed", KEY_TEXT, AT(export.removed), "", NULL, 0, 0,
      "the ledger of what was left out, as JSON lines"},
+    {"export", "report", KEY_TEXT, AT(export.report), "", NULL, 0, 0,
+     "a page about the curation, as tamis report prints it; it holds conversation text"},
 };
 
 enum { N_KEYS = sizeof keys / sizeof *keys };

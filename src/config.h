@@ -37,7 +37,7 @@ typedef struct config {
         const char *url;
     } store;
     struct {
-        const char *csv, *jsonl, *chat, *removed;
+        const char *csv, *jsonl, *chat, *removed, *report;
     } export;
     arena texts;
 } config;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "report_view.h"
 #include "units.h"
 #include "verdicts.h"
 
@@ -151,6 +153,24 @@ status pipeline_curate(const job *j, dataset *d, summary *s, err *e)
     return st;
 }
 
+/* The page of `tamis report`, as a file. */
+static status export_report(const job *j, const char *path, const dataset *d, const summary *s,
+                            export_result *out, err *e)
+{
+    sweep sw;
+    buf page = {0};
+    file_out f = {0};
+    status st = pipeline_sweep(j, d, &sw, e);
+    if (st == ST_OK) st = report_view(j, d, s, &sw, &page, e);
+    if (st == ST_OK) st = file_begin(&f, path, e);
+    if (st == ST_OK) st = file_write(&f, buf_view(&page), e);
+    if (st == ST_OK) st = file_commit(&f, out->sha256, e);
+    file_abort(&f);
+    buf_release(&page);
+    out->rows = s->turns.kept;
+    return st;
+}
+
 static status export_one(const job *j, out_file which, const char *path, const dataset *d,
                          summary *s, err *e)
 {
@@ -158,13 +178,18 @@ static status export_one(const job *j, out_file which, const char *path, const d
         [OUT_CSV] = EXPORT_CSV, [OUT_JSONL] = EXPORT_JSONL, [OUT_CHAT] = EXPORT_CHAT};
     export_rows rows = {d->turns, d->verdicts, d->n_turns};
     if (!*path) return ST_OK;
-    if (!s->turns.kept && which != OUT_REMOVED && !(j->writes_empty && access(path, F_OK) == 0)) {
+    if (!s->turns.kept && which < OUT_REMOVED && !(j->writes_empty && access(path, F_OK) == 0)) {
         log_say(j->log, LOG_WARNING, "no row to export: %s is left as it was", path);
         return ST_OK;
     }
     export_result *out = &s->files[which].result;
-    status st = which == OUT_REMOVED ? export_removed(path, &rows, d->dropped, d->n_dropped, out, e)
-                                     : export_file(formats[which], path, &rows, out, e);
+    status st;
+    if (which == OUT_REMOVED)
+        st = export_removed(path, &rows, d->dropped, d->n_dropped, out, e);
+    else if (which == OUT_REPORT)
+        st = export_report(j, path, d, s, out, e);
+    else
+        st = export_file(formats[which], path, &rows, out, e);
     if (st == ST_OK) s->files[which].path = path;
     return st;
 }
@@ -175,7 +200,8 @@ status pipeline_export(const job *j, const dataset *d, summary *s, err *e)
     const char *paths[OUT_COUNT] = {[OUT_CSV] = c->export.csv,
                                     [OUT_JSONL] = c->export.jsonl,
                                     [OUT_CHAT] = c->export.chat,
-                                    [OUT_REMOVED] = c->export.removed};
+                                    [OUT_REMOVED] = c->export.removed,
+                                    [OUT_REPORT] = c->export.report};
     double start = clock_monotonic();
     status st = ST_OK;
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "forget.h"
 
-static const char *const file_names[OUT_COUNT] = {"csv", "jsonl", "chat", "removed"};
+static const char *const file_names[OUT_COUNT] = {"csv", "jsonl", "chat", "removed", "report"};
 
 typedef unsigned long long ull;
 

@@ -7,7 +7,7 @@
 #include "redaction.h"
 #include "sync.h"
 
-typedef enum { OUT_CSV, OUT_JSONL, OUT_CHAT, OUT_REMOVED, OUT_COUNT } out_file;
+typedef enum { OUT_CSV, OUT_JSONL, OUT_CHAT, OUT_REMOVED, OUT_REPORT, OUT_COUNT } out_file;
 
 typedef struct summary {
     bool synced, curated; /* which parts ran */

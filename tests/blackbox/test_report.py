@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 
+import oracle
 import pytest
 from conftest import check_fails
 
@@ -66,6 +67,14 @@ def test_the_same_again(curated):
         return re.sub(r'<section id="runs">.*?</section>', "", page, flags=re.S)
     first = page_of(curated)
     assert still(first) == still(page_of(curated, "--threads", "3"))
+
+
+def test_as_a_file(curated):
+    summary = curated.json("export", "--set", "export.report=page.html")
+    page = curated.read("page.html")
+    assert summary["export"]["report"]["path"] == "page.html"
+    assert summary["export"]["report"]["sha256"] == oracle.sha256(page)
+    assert section(page.decode(), "groups") == section(page_of(curated), "groups")
 
 
 def test_hostile_text(curated):
