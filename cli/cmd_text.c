@@ -36,6 +36,7 @@ static int open_model(const cli *c, tamis_model **out)
 {
     tamis_error e = {0};
     char *dir;
+    *out = NULL;
     if (tamis_model_path(c->t, &dir, &e)) return cli_error(&e);
     tamis_status st = tamis_model_open(dir, c->threads, out, &e);
     free(dir);
@@ -44,6 +45,7 @@ static int open_model(const cli *c, tamis_model **out)
 
 static void work_free(work *w)
 {
+    if (!w) return;
     if (w->r) text_reader_release(w->r);
     free(w->r);
     free(w->ids);
@@ -54,32 +56,32 @@ static void work_free(work *w)
     free(w);
 }
 
-static int work_new(const cli *c, bool embeds, work **out)
+static bool work_alloc(work *w, bool embeds)
+{
+    w->dim = tamis_model_dimension(w->m);
+    w->r = calloc(1, sizeof *w->r);
+    w->ids = calloc(tamis_model_max_tokens(w->m), sizeof *w->ids);
+    if (!w->r || !w->ids) return false;
+    w->r->jsonl = w->c->jsonl;
+    if (!embeds) return true;
+    w->out = calloc(TEXTS_BATCH, w->dim * sizeof *w->out);
+    w->fresh = calloc(TEXTS_BATCH, w->dim * sizeof *w->fresh);
+    w->cache = vector_cache_new(w->dim);
+    return w->out && w->fresh && w->cache;
+}
+
+/* NULL: it has been said why, and *rc is the exit status. */
+static work *work_new(const cli *c, bool embeds, int *rc)
 {
     work *w = calloc(1, sizeof *w);
-    *out = NULL;
-    if (!w) return cli_fail(TAMIS_FAILED, "out of memory");
-    w->c = c;
-    int rc = open_model(c, &w->m);
-    if (!rc) {
-        w->dim = tamis_model_dimension(w->m);
-        w->r = calloc(1, sizeof *w->r);
-        w->ids = calloc(tamis_model_max_tokens(w->m), sizeof *w->ids);
-        if (embeds) {
-            w->out = calloc(TEXTS_BATCH, w->dim * sizeof *w->out);
-            w->fresh = calloc(TEXTS_BATCH, w->dim * sizeof *w->fresh);
-            w->cache = vector_cache_new(w->dim);
-        }
-        if (!w->r || !w->ids || (embeds && !(w->out && w->fresh && w->cache)))
-            rc = cli_fail(TAMIS_FAILED, "out of memory");
+    if (w) {
+        w->c = c;
+        *rc = open_model(c, &w->m);
+        if (w->m && work_alloc(w, embeds)) return w;
     }
-    if (rc) {
-        work_free(w);
-        return rc;
-    }
-    w->r->jsonl = c->jsonl;
-    *out = w;
-    return 0;
+    if (!w || w->m) *rc = cli_fail(TAMIS_FAILED, "out of memory");
+    work_free(w);
+    return NULL;
 }
 
 static int each_batch(work *w, batch_fn fn)
@@ -127,9 +129,9 @@ static int tokenize_batch(work *w)
 
 int cmd_tokenize(cli *c)
 {
-    work *w = NULL;
-    int rc = work_new(c, false, &w);
-    if (rc) return rc;
+    int rc;
+    work *w = work_new(c, false, &rc);
+    if (!w) return rc;
     rc = each_batch(w, tokenize_batch);
     work_free(w);
     return rc;
@@ -191,12 +193,12 @@ static int embed_batch(work *w)
 
 int cmd_embed(cli *c)
 {
-    work *w = NULL;
+    int rc;
     if (!c->format) c->format = "f32";
-    if (strcmp(c->format, "f32") && strcmp(c->format, "jsonl"))
+    if (strcmp(c->format, "f32") != 0 && strcmp(c->format, "jsonl") != 0)
         return cli_fail(EXIT_USAGE, "--format %s: f32 or jsonl", c->format);
-    int rc = work_new(c, true, &w);
-    if (rc) return rc;
+    work *w = work_new(c, true, &rc);
+    if (!w) return rc;
     if (progress_is_shown()) {
         tamis_listener l = {.progress = show, .ctx = w};
         tamis_model_set_listener(w->m, &l);

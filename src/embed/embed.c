@@ -209,8 +209,8 @@ static status tokenize(job *j, const str *texts, err *e)
     size_t *end = malloc((j->n_texts + 1) * sizeof *end);
     intern seen = {0};
     status st = ST_OK;
-    j->of = malloc((j->n_texts + 1) * sizeof *j->of);
-    j->order = malloc((j->n_texts + 1) * sizeof *j->order);
+    j->of = calloc(j->n_texts + 1, sizeof *j->of);
+    j->order = calloc(j->n_texts + 1, sizeof *j->order);
     if (!end || !j->of || !j->order) goto nomem;
     for (size_t i = 0; i < j->n_texts; i++) {
         char *room = buf_reserve(&j->ids, max * sizeof(int32_t));
@@ -242,9 +242,9 @@ done:
 /* Lists the texts of each sequence, sequences in their new order. */
 static status group_texts(job *j, err *e)
 {
-    uint32_t *rank = malloc((j->n + 1) * sizeof *rank);
+    uint32_t *rank = calloc(j->n + 1, sizeof *rank);
     j->first_text = calloc(j->n + 2, sizeof *j->first_text);
-    j->texts = malloc((j->n_texts + 1) * sizeof *j->texts);
+    j->texts = calloc(j->n_texts + 1, sizeof *j->texts);
     if (!rank || !j->first_text || !j->texts) {
         free(rank);
         return err_nomem(e, "embedding");
@@ -261,8 +261,8 @@ static status group_texts(job *j, err *e)
 
 static status cut_tiles(job *j, err *e)
 {
-    j->sequences = malloc((j->n + 1) * sizeof *j->sequences);
-    j->tiles = malloc((j->n + 1) * sizeof *j->tiles);
+    j->sequences = calloc(j->n + 1, sizeof *j->sequences);
+    j->tiles = calloc(j->n + 1, sizeof *j->tiles);
     j->failed = calloc(j->n + 1, 1);
     if (!j->sequences || !j->tiles || !j->failed) return err_nomem(e, "embedding");
     const int32_t *ids = (const int32_t *)(const void *)j->ids.p;
@@ -287,9 +287,9 @@ static status cut_tiles(job *j, err *e)
 /* Texts with the same ids get copies of the first one's vector. */
 static void copy_to_equals(const job *j, size_t k)
 {
-    const size_t dim = model_dim(j->em->m);
+    const size_t dim = model_dim(j->em->m), first = j->texts[j->first_text[k]];
     for (size_t i = j->first_text[k] + 1; i < j->first_text[k + 1]; i++)
-        memcpy(j->out + j->texts[i] * dim, j->sequences[k].out, dim * sizeof *j->out);
+        memcpy(j->out + j->texts[i] * dim, j->out + first * dim, dim * sizeof *j->out);
 }
 
 static void run_tile(void *ctx, size_t item, int worker)

@@ -17,8 +17,9 @@
 typedef struct model model;
 
 /* Reads a directory of the published layout: config.json, vocab.txt, model.safetensors
- * (mapped, bounds-checked), and what model_config.c says.  ST_FAILED: a file missing or damaged, or a model of a kind
- * that is not supported: the message names the file, what is wrong and what to do. */
+ * (mapped, bounds-checked), and what model_config.c lists.  ST_FAILED: a file missing or damaged,
+ * or a model of a kind that is not supported: the message names the file, what is wrong and what to
+ * do. */
 status model_open(const char *dir, model **out, err *e) MUST_USE;
 void model_free(model *m);
 
@@ -27,7 +28,8 @@ size_t model_max_tokens(const model *m); /* [CLS] and [SEP] included: 256 */
 const tokenizer *model_tokenizer(const model *m);
 
 /* SHA-256 over the SHA-256s of config.json, vocab.txt and model.safetensors, and over what else
- * changes vectors, in hex: what vectors of this model are filed under.  Reads the whole file (0.1 to 0.4 s). */
+ * changes vectors, in hex: what vectors of this model are filed under.  Reads the whole file (0.1
+ * to 0.4 s). */
 status model_fingerprint(const model *m, char out[SHA256_HEX], err *e) MUST_USE;
 
 typedef struct embedder embedder;

@@ -177,9 +177,9 @@ status model_open(const char *dir, model **out, err *e)
     buf path = {0};
     *out = NULL;
     model *m = calloc(1, sizeof *m);
-    status st = ST_OK;
-    if (m) m->dir = strdup(dir);
-    if (!m || !m->dir) st = err_nomem(e, "opening the model");
+    if (!m) return err_nomem(e, "opening the model");
+    m->dir = strdup(dir);
+    status st = m->dir ? ST_OK : err_nomem(e, "opening the model");
     if (st == ST_OK) st = in_dir(m, "config.json", &path, e);
     if (st == ST_OK) st = model_config_read(m, e);
     if (st == ST_OK) st = read_vocab(m, &path, e);

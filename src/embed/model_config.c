@@ -31,7 +31,7 @@ enum {
     MODULES_MAX = 16
 };
 
-/* One file; `in` is for messages. */
+/* One file of the directory. */
 typedef struct config_file {
     const model *m;
     const char *name;
@@ -51,7 +51,7 @@ static status refuse(const config_file *f, const char *fmt, ...)
     return err_set(f->e, ST_FAILED, "%s/%s: %s; %s", f->m->dir, f->name, what, MODEL_REFETCH);
 }
 
-/* Reads one JSON object; a missing file gives root NULL. */
+/* Reads one JSON value; a missing file gives root NULL. */
 static status config_open(config_file *f, const model *m, const char *name, size_t limit, err *e)
 {
     buf path = {0}, text = {0};
@@ -59,9 +59,13 @@ static status config_open(config_file *f, const model *m, const char *name, size
     *f = (config_file){.m = m, .name = name, .e = e};
     buf_fmt(&path, "%s/%s", m->dir, name);
     const char *z = buf_cstr(&path);
-    status st = z ? ST_OK : err_nomem(e, "opening the model");
-    if (st == ST_OK && access(z, F_OK)) goto done;
-    if (st == ST_OK) st = file_read(z, limit, &text, e);
+    status st = ST_OK;
+    if (!z)
+        st = err_nomem(e, "opening the model");
+    else if (access(z, F_OK) == 0)
+        st = file_read(z, limit, &text, e);
+    else
+        goto done;
     if (st == ST_OK && js_parse(buf_view(&text), &f->root, &why)) {
         f->root = NULL;
         st = refuse(f, "%s", why.msg);

@@ -114,7 +114,7 @@ static void take(builder *b, uint32_t cell, unsigned char label)
 /* Gives a node its id and its children. */
 static bool expand(builder *b, range r)
 {
-    unsigned char labels[LABELS];
+    unsigned char labels[LABELS] = {0};
     size_t n = 0;
     while (r.from < r.to && b->tokens[r.from].text.n == r.depth)
         b->t->cells[r.cell].id = b->tokens[r.from++].id;

@@ -1,8 +1,8 @@
 """Toy sentence models of the published layout, and BERT once more in plain Python.
 
 A toy is a few hundred kilobytes of random weights: any depth, width, heads, pooling, case and
-type of tensor.  `vector` computes it in double precision, from the formulas of Devlin et al., "BERT",
-and from the very values that the file holds, so half precision is no excuse for a difference.
+type of tensor.  `vector` computes it in double precision, from the formulas of Devlin et al.,
+"BERT", and from the very values that the file holds, so half precision is no excuse for a difference.
 """
 
 import json
