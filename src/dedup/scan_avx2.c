@@ -3,7 +3,9 @@
  * Bytes are widened to 16 bits, once for a panel and once for the queries, because the byte
  * product of this instruction set saturates.  One step multiplies four dimensions: a vector
  * holds two sums each of four columns, added at the end.  Two queries by sixteen columns fill
- * the registers. */
+ * the registers.
+ *
+ * The addition is inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
 
 #include "dedup/scan.h"
@@ -23,6 +25,7 @@ static inline uint32_t reached(const __m256i sums[VECTORS], int32_t limit)
 {
     const __m256i below = _mm256_set1_epi32(limit);
     uint32_t mask = 0;
+#pragma GCC unroll 8
     for (int v = 0; v < VECTORS; v += 2) {
         __m256i both = _mm256_hadd_epi32(sums[v], sums[v + 1]);
         both = _mm256_permute4x64_epi64(both, 0xD8);
@@ -39,25 +42,36 @@ static inline size_t note(uint32_t mask, uint32_t base, uint32_t *hits, size_t n
     return n;
 }
 
+static inline __m256i add_products(__m256i sum, __m256i x, __m256i y)
+{
+    __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(x, y)));
+    return sum;
+}
+
 static inline __attribute__((always_inline)) size_t
 scan_queries(const scan_job *j, const int16_t *panel, size_t p, size_t q, int rows, size_t n)
 {
     const size_t words = j->words;
     __m256i sums[2][VECTORS];
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
         for (int v = 0; v < VECTORS; v++) sums[r][v] = _mm256_setzero_si256();
     for (size_t w = 0; w < words; w++) {
         const __m256i *columns = (const __m256i *)(panel + w * SCAN_PANEL * 4);
         __m256i x[2];
+#pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
             x[r] = _mm256_castpd_si256(
                 _mm256_broadcast_sd((const double *)(j->wide + ((q + r) * words + w) * 4)));
+#pragma GCC unroll 8
         for (int v = 0; v < VECTORS; v++) {
             __m256i y = _mm256_load_si256(columns + v);
-            for (int r = 0; r < rows; r++)
-                sums[r][v] = _mm256_add_epi32(sums[r][v], _mm256_madd_epi16(x[r], y));
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) sums[r][v] = add_products(sums[r][v], x[r], y);
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         uint32_t mask = reached(sums[r], j->limits[q + r]);
         if (mask) n = note(mask, (uint32_t)((q + r) << 16 | p * SCAN_PANEL), j->hits, n);

@@ -4,12 +4,14 @@
  * without it bytes are widened to 16 bits as in scan_avx2.c.  Eight queries by two panels (or
  * one panel) hold their sums in registers.
  *
- * The byte product is inline assembly: GCC 12 copies every accumulator around its intrinsic. */
+ * The products are inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
 
 #include "dedup/scan.h"
 
 enum { QUERIES = 8 };
+
+/* Sums in arrays stay in registers only where every loop over them is unrolled. */
 
 static inline size_t note(uint32_t mask, uint32_t base, uint32_t *hits, size_t n)
 {
@@ -33,22 +35,29 @@ static inline __attribute__((always_inline)) size_t scan_tile(const scan_job *j,
     const uint8_t *y = j->panels + p * words * 64;
     const int8_t *x = j->queries + q * words * 4;
     __m512i sums[QUERIES][2];
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
         for (int c = 0; c < panels; c++) sums[r][c] = _mm512_setzero_si512();
     for (size_t w = 0; w < words; w++) {
         __m512i columns[2];
+#pragma GCC unroll 8
         for (int c = 0; c < panels; c++)
             columns[c] = _mm512_load_si512(y + ((size_t)c * words + w) * 64);
+#pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             int32_t four;
             __builtin_memcpy(&four, x + ((size_t)r * words + w) * 4, 4);
             __m512i query = _mm512_set1_epi32(four);
+#pragma GCC unroll 8
             for (int c = 0; c < panels; c++) sums[r][c] = multiply(sums[r][c], columns[c], query);
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         __m512i limit = _mm512_set1_epi32(j->limits[q + (size_t)r]);
         uint32_t mask = 0;
+#pragma GCC unroll 8
         for (int c = 0; c < panels; c++)
             mask |= (uint32_t)_mm512_cmpge_epi32_mask(sums[r][c], limit) << (16 * c);
         if (mask) n = note(mask, (uint32_t)((q + (size_t)r) << 16 | p * SCAN_PANEL), j->hits, n);
@@ -97,6 +106,12 @@ static void widen(const uint8_t *bytes, size_t n, int16_t *out)
     }
 }
 
+static inline __m512i add_products(__m512i sum, __m512i x, __m512i y)
+{
+    __asm__("vpaddd %1, %0, %0" : "+v"(sum) : "v"(_mm512_madd_epi16(x, y)));
+    return sum;
+}
+
 /* Two sums each of eight columns, twice -> sixteen columns. */
 static inline __m512i add_pairs(__m512i low, __m512i high)
 {
@@ -112,18 +127,21 @@ scan_tile(const scan_job *j, const int16_t *panel, size_t p, size_t q, int rows,
 {
     const size_t words = j->words;
     __m512i sums[QUERIES][2];
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_si512();
     for (size_t w = 0; w < words; w++) {
         __m512i low = _mm512_load_si512(panel + w * 64);
         __m512i high = _mm512_load_si512(panel + w * 64 + 32);
+#pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             int64_t four;
             __builtin_memcpy(&four, j->wide + ((q + (size_t)r) * words + w) * 4, 8);
             __m512i x = _mm512_set1_epi64(four);
-            sums[r][0] = _mm512_add_epi32(sums[r][0], _mm512_madd_epi16(x, low));
-            sums[r][1] = _mm512_add_epi32(sums[r][1], _mm512_madd_epi16(x, high));
+            sums[r][0] = add_products(sums[r][0], x, low);
+            sums[r][1] = add_products(sums[r][1], x, high);
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         __m512i limit = _mm512_set1_epi32(j->limits[q + (size_t)r]);
         uint32_t mask = _mm512_cmpge_epi32_mask(add_pairs(sums[r][0], sums[r][1]), limit);
