@@ -72,6 +72,8 @@ static const key keys[] = {
      "auth = client-credentials: scopes to ask for"},
     {"source", "since", KEY_INSTANT, AT(source.since), "", NULL, 0, 0,
      "oldest timestamp of a first sync; empty: everything"},
+    {"source", "bot_field", KEY_TEXT, AT(source.bot_field), "projectId", NULL, 0, 0,
+     "cognigy-odata: the field whose value is the botId (projectId, endpointName, flowName ...)"},
     {"source", "page_size", KEY_COUNT, AT(source.page_size), "200", NULL, 1, 10000,
      "interactions a page"},
     {"source", "page_delay", KEY_DURATION, AT(source.page_delay), "0.5s", NULL, 0, 3600,

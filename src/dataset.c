@@ -90,6 +90,21 @@ static status redact_turns(loading *l, const interaction *i, turn *turns, size_t
     return ST_OK;
 }
 
+/* Drops the turns of an interaction that the API has hidden; *n: what is left. */
+static status drop_masked(loading *l, const interaction *i, turn *turns, size_t *n, err *e)
+{
+    size_t left = 0;
+    status st = ST_OK;
+    for (size_t k = 0; st == ST_OK && k < *n; k++) {
+        if (turns[k].is_masked)
+            st = drop_turn(l, i->id, turns[k].number, RULE_MASKED, e);
+        else
+            turns[left++] = turns[k];
+    }
+    *n = left;
+    return st;
+}
+
 /* What the data set keeps of an interaction: all but its messages. */
 static const interaction *keep_head(arena *a, const interaction *i)
 {
@@ -113,7 +128,8 @@ static status keep_turns(loading *l, const interaction *i, const rating *r, err 
     size_t n = turns_pair(i, d->turns + d->n_turns, &not_text);
     l->s->turns.not_text += not_text;
     if (!n) return drop(l, i->id, RULE_NO_TURNS, e);
-    status st = redact_turns(l, i, d->turns + d->n_turns, &n, e);
+    status st = drop_masked(l, i, d->turns + d->n_turns, &n, e);
+    if (st == ST_OK) st = redact_turns(l, i, d->turns + d->n_turns, &n, e);
     if (st || !n) return st;
     const interaction *head = keep_head(&d->texts, i);
     str rating_text = arena_str(&d->texts, r->text);

@@ -128,12 +128,12 @@ static void examine_pages(api *a)
         skip(a, "filter", "a page");
         return;
     }
-    a->has_page = try(a, TRIAL_PAGE, "page",
-                      "add interactions:read to the client's scopes and give its role \"View "
-                      "Interaction Logs\"; source.base_url must be that of the API");
+    a->has_page = try(a, TRIAL_PAGE, "page", source_page_advice(a->source));
     if (a->has_page)
         try(a, TRIAL_FILTER, "filter",
-            "later syncs ask for timestamp gt 'YYYY-MM-DDTHH:MM:SS.mmmZ': the API must take it");
+            "later syncs ask for what is newer than a time (timestamp gt "
+            "'YYYY-MM-DDTHH:MM:SS.mmmZ' or "
+            "ge and lt): the API must take it");
     else
         skip(a, "filter", "a page");
 }

@@ -16,6 +16,7 @@ static const char *const rule_names[RULE_COUNT] = {
     [RULE_BOT_NOT_SELECTED] = "bot-not-selected",
     [RULE_DUPLICATE] = "duplicate",
     [RULE_REDACTED_EMPTY] = "redacted-empty",
+    [RULE_MASKED] = "masked",
 };
 
 const char *rule_name(rule r)
@@ -44,7 +45,7 @@ static bool copy_string(const js *node, arena *a, str *out)
     return out->p != NULL;
 }
 
-static status read_messages(const js *list, arena *a, interaction *out, err *e)
+static status read_messages(const js *list, bool composed, arena *a, interaction *out, err *e)
 {
     size_t n = js_type(list) == JS_ARRAY ? js_size(list) : 0;
     out->messages = arena_alloc(a, n, sizeof *out->messages);
@@ -56,6 +57,7 @@ static status read_messages(const js *list, arena *a, interaction *out, err *e)
             return err_set(e, ST_FAILED, "message %zu of interaction %.*s is longer than %d bytes",
                            i, STR_FMT(out->id), TEXT_LIMIT);
         message *m = &out->messages[out->n_messages++];
+        m->is_masked = composed && js_true(js_get(node, "masked"));
         m->is_text = kind == JS_STRING || kind == JS_NULL || kind == JS_NONE;
         if (!copy_string(js_get(node, "from"), a, &m->from) || !copy_string(text, a, &m->text))
             return err_nomem(e, "reading an interaction");
@@ -85,7 +87,8 @@ static status read_object(const js *root, str text, arena *a, interaction *out, 
         return err_set(e, ST_FAILED, "no usable timestamp (interaction %.*s)", STR_FMT(out->id));
     out->rating = arena_str(a, raw_rating(text));
     if (!out->rating.p) return err_nomem(e, "reading an interaction");
-    return read_messages(js_get(root, "messages"), a, out, e);
+    bool composed = js_type(js_get(root, "received")) == JS_OBJECT;
+    return read_messages(js_get(root, "messages"), composed, a, out, e);
 }
 
 status record_parse(str raw, arena *a, interaction *out, err *e)

@@ -18,6 +18,7 @@ typedef struct message {
     str from; /* empty if it is not a string */
     str text;
     bool is_text;
+    bool is_masked; /* the API has hidden what was said; of records put together by tamis only */
 } message;
 
 typedef struct interaction {
@@ -48,6 +49,7 @@ typedef struct turn {
     double rating;                    /* after filter.rating_map */
     str rating_text;                  /* as the CSV shows it */
     str user_utterance, bot_response; /* stripped, not empty */
+    bool is_masked;                   /* one of the two is */
 } turn;
 
 typedef enum rule {
@@ -58,6 +60,7 @@ typedef enum rule {
     RULE_BOT_NOT_SELECTED,
     RULE_DUPLICATE,
     RULE_REDACTED_EMPTY,
+    RULE_MASKED,
     RULE_COUNT
 } rule;
 

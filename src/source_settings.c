@@ -49,7 +49,24 @@ status source_settings_secrets(source_settings *s, const config *c, err *e)
 
 /* --- addresses ------------------------------------------------------------------------------ */
 
-/* https://{instance}.cxone.com, or base_url without its trailing slashes. */
+/* Where the API of an instance is. */
+static const char *address_form(const char *type)
+{
+    if (!strcmp(type, "cognigy-odata")) return "https://odata-%s.cognigy.ai";
+    if (!strcmp(type, "dfo")) return "https://api-de-%s.niceincontact.com";
+    return "https://%s.cxone.com";
+}
+
+static void write_address(const char *type, const char *instance, buf *out)
+{
+    str form = str_from(address_form(type));
+    const char *hole = strstr(form.p, "%s");
+    buf_add(out, form.p, (size_t)(hole - form.p));
+    buf_z(out, instance);
+    buf_z(out, hole + 2);
+}
+
+/* The instance's address, or base_url without its trailing slashes. */
 static status base_url(const config *c, buf *out, err *e)
 {
     const char *instance = c->source.instance;
@@ -69,7 +86,7 @@ static status base_url(const config *c, buf *out, err *e)
                        "source.instance = %s: letters, digits and - only (acme for "
                        "https://acme.cxone.com)",
                        instance);
-    buf_fmt(out, "https://%s.cxone.com", instance);
+    write_address(c->source.type, instance, out);
     return ST_OK;
 }
 
@@ -108,13 +125,17 @@ static auth_kind kind_of_auth(const char *name)
 
 status source_settings_plain(source_settings *s, const config *c, err *e)
 {
-    if (strcmp(c->source.type, "interactions-v2"))
+    if (!source_is_known(c->source.type))
         return err_set(e, ST_USAGE,
-                       "source.type = %s: this version reads interactions-v2 only; "
-                       "use `tamis import` for files",
+                       "source.type = %s: this version does not read that; use `tamis import` for "
+                       "files",
                        c->source.type);
     s->o.type = c->source.type;
     s->o.auth = kind_of_auth(c->source.auth);
+    if (!strcmp(c->source.type, "cognigy-odata") && s->o.auth != AUTH_API_KEY)
+        return err_set(e, ST_USAGE,
+                       "source.type = cognigy-odata wants source.auth = api-key; the key goes into "
+                       "the environment variable that source.client_secret_env names");
     s->o.client_id = c->source.client_id;
     s->o.client_in_form = strcmp(c->source.client_auth, "post") == 0;
     s->o.issuer = c->source.issuer;

@@ -18,6 +18,7 @@
 #include "model_files.h"
 #include "pipeline.h"
 #include "source_settings.h"
+#include "sync_lists.h"
 #include "verify_run.h"
 #include "views.h"
 
@@ -171,6 +172,16 @@ static bool redacts_store(const config *c)
     return strcmp(c->redact.store, "yes") == 0;
 }
 
+/* By pages of whole interactions, or by lists of their parts. */
+static status sync_any(store *s, source *src, const config *c, const sync_options *o,
+                       sync_counts *counts, err *e)
+{
+    shape form = cognigy_shape;
+    if (!source_lists(src)) return sync_run(s, src, o, counts, e);
+    form.bot_field = c->source.bot_field;
+    return sync_lists(s, src, &form, o, counts, e);
+}
+
 static status part_sync(running *r, err *e)
 {
     const config *c = &r->t->config;
@@ -190,7 +201,7 @@ static status part_sync(running *r, err *e)
         if (*c->source.since && instant_parse(str_from(c->source.since), &o.since))
             o.since = instant_add(o.since, -1e-9);
         o.source_name = so.o.base_url;
-        st = sync_run(r->store, src, &o, &r->s.interactions, e);
+        st = sync_any(r->store, src, c, &o, &r->s.interactions, e);
         r->s.http = source_statistics(src);
         r->s.synced = true;
     }

@@ -10,16 +10,23 @@ typedef struct adapter {
     status (*check)(const source_options *o, err *e);
     /* TRIAL_PAGE, TRIAL_FILTER and TRIAL_OLDEST; see source_try. */
     status (*try)(source *s, source_trial what, source_finding *out, err *e);
+    /* Of APIs that are read as lists in order of time: which, up to one without a name. */
+    const source_list *lists;
+    status (*list)(source *s, const list_query *q, source_page *out, err *e);
+    double retention;        /* seconds that the API keeps what it has, as a rule; 0: not known */
+    const char *page_advice; /* what to do where TRIAL_PAGE fails */
 } adapter;
 
 struct source {
     talk talk;
     const adapter *adapter;
-    buf url;           /* of the request that is going on */
-    source_page *page; /* that it fills */
-    bool asks_range;   /* and whether it asks for a range */
+    buf url;                         /* of the request that is going on */
+    source_page *page;               /* that it fills */
+    bool asks_range;                 /* and whether it asks for a range */
+    bool bare_times, filter_refused; /* cognigy.c */
+    bool *page_failed;
 };
 
-extern const adapter interactions_v2;
+extern const adapter interactions_v2, cognigy_odata;
 
 #endif

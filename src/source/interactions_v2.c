@@ -160,4 +160,9 @@ static status try(source *s, source_trial what, source_finding *out, err *e)
     return st;
 }
 
-const adapter interactions_v2 = {.type = "interactions-v2", .try = try};
+const adapter interactions_v2 = {
+    .type = "interactions-v2",
+    .try = try,
+    .page_advice = "add interactions:read to the client's scopes and give its role \"View "
+                   "Interaction Logs\"; source.base_url must be that of the API",
+};

@@ -49,11 +49,16 @@ static str member(str object, const char *name)
     return found;
 }
 
-bool page_find(str object, str *array)
+static bool find(str object, const char *name, str *array)
 {
     if (!object.n || *object.p != '{') return false;
-    *array = member(object, "interactions");
+    *array = member(object, name);
     return is_bracketed(*array, '[', ']');
+}
+
+bool page_find(str object, str *array)
+{
+    return find(object, "interactions", array);
 }
 
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx, err *e)
@@ -100,7 +105,7 @@ static status collect(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-status page_cut(source_page *p, err *e)
+status page_cut_as(source_page *p, const char *array, const char *count, err *e)
 {
     str text = page_skip_bom(buf_view(&p->body)), list;
     size_t start = js_skip_blank(text, 0);
@@ -115,8 +120,13 @@ status page_cut(source_page *p, err *e)
     if (!end) return err_set(e, ST_FAILED, "its JSON is cut short or broken");
     if (js_skip_blank(text, end) != text.n)
         return err_set(e, ST_FAILED, "something stands behind the JSON object");
-    if (!page_find(text, &list)) return err_set(e, ST_FAILED, "it has no array \"interactions\"");
-    p->total = count_of(member(text, "totalCount"));
+    if (!find(text, array, &list)) return err_set(e, ST_FAILED, "it has no array \"%s\"", array);
+    p->total = count_of(member(text, count));
     collecting c = {.page = p};
     return page_elements(list, collect, &c, e);
+}
+
+status page_cut(source_page *p, err *e)
+{
+    return page_cut_as(p, "interactions", "totalCount", e);
 }

@@ -11,6 +11,9 @@ enum { PAGE_RECORDS_LIMIT = 1 << 20 };
  * with an "interactions" array (cut short, a web page ...), and why. */
 status page_cut(source_page *p, err *e) MUST_USE;
 
+/* The same where the array and the count have other names. */
+status page_cut_as(source_page *p, const char *array, const char *count, err *e) MUST_USE;
+
 /* The end of the array or object that text begins with; 0: its brackets do not match. */
 size_t page_value_end(str text);
 

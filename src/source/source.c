@@ -5,13 +5,18 @@
 
 #include "source/adapter.h"
 
-static const adapter *const adapters[] = {&interactions_v2};
+static const adapter *const adapters[] = {&interactions_v2, &cognigy_odata};
 
 static const adapter *find_adapter(const char *type)
 {
     for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
         if (!strcmp(type, adapters[i]->type)) return adapters[i];
     return NULL;
+}
+
+bool source_is_known(const char *type)
+{
+    return find_adapter(type) != NULL;
 }
 
 static status check_options(const source_options *o, err *e)
@@ -53,6 +58,26 @@ void source_close(source *s)
 source_stats source_statistics(const source *s)
 {
     return talk_statistics(&s->talk);
+}
+
+const source_list *source_lists(const source *s)
+{
+    return s->adapter->lists;
+}
+
+status source_get_list(source *s, const list_query *q, source_page *out, err *e)
+{
+    return s->adapter->list(s, q, out, e);
+}
+
+double source_retention(const source *s)
+{
+    return s->adapter->retention;
+}
+
+const char *source_page_advice(const source *s)
+{
+    return s->adapter->page_advice;
 }
 
 /* --- trials ---------------------------------------------------------------------------------- */

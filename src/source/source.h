@@ -72,6 +72,9 @@ typedef struct source_stats {
     double seconds_waited; /* asked for by the server, or backing off */
 } source_stats;
 
+/* Whether an API of this name can be opened. */
+bool source_is_known(const char *type);
+
 /* ST_USAGE: the options cannot work (plain http to another machine, no secret ...).
  * Nothing is sent yet. */
 status source_open(const source_options *o, source **out, err *e) MUST_USE;
@@ -83,6 +86,33 @@ void source_close(source *s);
 status source_get(source *s, const source_query *q, source_page *out, err *e) MUST_USE;
 
 source_stats source_statistics(const source *s);
+
+/* --- APIs that give the parts of conversations, in lists in order of time -------------------- */
+
+typedef struct source_list {
+    const char *name; /* NULL: the end of an array of lists */
+    const char *time_field;
+    bool is_heads; /* of whole conversations; else of messages */
+} source_list;
+
+typedef struct list_query {
+    const source_list *list;
+    instant from;   /* inclusive, cut down to milliseconds; INSTANT_MIN: all */
+    instant before; /* exclusive; INSTANT_MAX: all */
+    uint32_t skip, top;
+    bool newest_first; /* else oldest first */
+    /* NULL: HTTP 500 is tried again like other failures.  Else it is not: the call fails and
+     * *failed is set. */
+    bool *failed;
+} list_query;
+
+/* The lists of a source; NULL: it has none, but pages (source_get). */
+const source_list *source_lists(const source *s);
+/* Gets rows of a list; errors as source_get. */
+status source_get_list(source *s, const list_query *q, source_page *out, err *e) MUST_USE;
+
+/* How long the API keeps what it has, as a rule, s; 0: not known. */
+double source_retention(const source *s);
 
 /* --- one thing after the other, for `tamis doctor` ------------------------------------------ */
 
@@ -104,6 +134,9 @@ typedef struct source_finding {
     instant newest, oldest;
     int64_t total; /* -1: it says none */
 } source_finding;
+
+/* What to do where TRIAL_PAGE fails. */
+const char *source_page_advice(const source *s);
 
 /* Errors as source_get. */
 status source_try(source *s, source_trial what, source_finding *out, err *e) MUST_USE;

@@ -207,13 +207,13 @@ static void test_pairing(void **state)
 {
     (void)state;
     static const message script[] = {
-        {STR("bot"), STR("Welcome!"), true},    {STR("user"), STR(" first "), true},
-        {STR("user"), STR("second\n"), true},   {STR("system"), STR("lookup"), true},
-        {STR("user"), STR("  "), true},         {STR("bot"), STR(""), true},
-        {STR("bot"), STR("answer 2"), true},    {STR("bot"), STR("and more"), true},
-        {STR("user"), STR("third"), true},      {STR("agent"), STR("hello"), true},
-        {STR("user"), STR(""), false},          {STR("bot"), STR("answer 3"), true},
-        {STR("user"), STR("left alone"), true},
+        {STR("bot"), STR("Welcome!"), true, false},    {STR("user"), STR(" first "), true, false},
+        {STR("user"), STR("second\n"), true, false},   {STR("system"), STR("lookup"), true, false},
+        {STR("user"), STR("  "), true, false},         {STR("bot"), STR(""), true, false},
+        {STR("bot"), STR("answer 2"), true, false},    {STR("bot"), STR("and more"), true, false},
+        {STR("user"), STR("third"), true, false},      {STR("agent"), STR("hello"), true, false},
+        {STR("user"), STR(""), false, false},          {STR("bot"), STR("answer 3"), true, true},
+        {STR("user"), STR("left alone"), true, false},
     };
     message messages[sizeof script / sizeof *script];
     memcpy(messages, script, sizeof script);
@@ -257,9 +257,9 @@ static void test_files_that_come_out(void **state)
     interaction head[2] = {
         {.id = STR("b"), .timestamp = STR("2023-01-02T00:00:00Z"), .bot_id = STR("bot")},
         {.id = STR("a"), .timestamp = STR("2023-01-01T00:00:00Z")}};
-    turn turns[] = {{&head[0], 0, 4.5, STR("4.5"), STR("hi, \"you\""), STR("hello")},
-                    {&head[0], 1, 4.5, STR("4.5"), STR("hi you"), STR("again")},
-                    {&head[1], 0, 5, STR("5"), STR("bye"), STR("so long")}};
+    turn turns[] = {{&head[0], 0, 4.5, STR("4.5"), STR("hi, \"you\""), STR("hello"), false},
+                    {&head[0], 1, 4.5, STR("4.5"), STR("hi you"), STR("again"), false},
+                    {&head[1], 0, 5, STR("5"), STR("bye"), STR("so long"), false}};
     verdict verdicts[] = {{NO_ROW, 1}, {0, 0.98765432}, {NO_ROW, 1}};
     dropped_interaction dropped[] = {{STR("c"), -1, RULE_UNRATED}, {STR("aa"), -1, RULE_NO_TURNS}};
     export_rows rows = {turns, verdicts, 3};
