@@ -120,6 +120,9 @@ static const key keys[] = {
      "compare all turns, or those of one bot"},
     {"dedup", "keep", KEY_CHOICE, AT(dedup.keep), "newest", "newest|oldest|best-rated", 0, 0,
      "which of several near-duplicates stays: newest, oldest or best-rated"},
+    {"dedup", "pins", KEY_TEXT, AT(dedup.pins), "", NULL, 0, 0,
+     "a file of turns to keep or drop whatever the cosine says, a line each: keep ID, drop ID, or "
+     "ID/TURN"},
     {"store", "url", KEY_TEXT, AT(store.url), "tamis.db", NULL, 0, 0,
      "a path, or postgresql://..."},
     {"export", "csv", KEY_TEXT, AT(export.csv), "cxone_training_data.csv", NULL, 0, 0,

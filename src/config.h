@@ -31,7 +31,7 @@ typedef struct config {
     } embed;
     struct {
         double threshold;
-        const char *domain, *keep;
+        const char *domain, *keep, *pins;
     } dedup;
     struct {
         const char *url;

@@ -105,6 +105,27 @@ static status drop_masked(loading *l, const interaction *i, turn *turns, size_t 
     return st;
 }
 
+/* Drops the turns of an interaction that are pinned so; *n: what is left. */
+static status pin_turns(loading *l, const interaction *i, turn *turns, size_t *n, err *e)
+{
+    size_t left = 0;
+    const pins *p = l->job->pins ? &l->job->pins->pins : NULL;
+    if (!p) return ST_OK;
+    if (pins_drop_all(p, i->id)) {
+        *n = 0;
+        return drop(l, i->id, RULE_PINNED, e);
+    }
+    for (size_t k = 0; k < *n; k++) {
+        pin_verdict v = pins_of(p, i->id, turns[k].number);
+        status st = v == PIN_DROP ? drop_turn(l, i->id, turns[k].number, RULE_PINNED, e) : ST_OK;
+        if (st) return st;
+        turns[k].is_pinned = v == PIN_KEEP;
+        if (v != PIN_DROP) turns[left++] = turns[k];
+    }
+    *n = left;
+    return ST_OK;
+}
+
 /* What the data set keeps of an interaction: all but its messages. */
 static const interaction *keep_head(arena *a, const interaction *i)
 {
@@ -127,8 +148,10 @@ static status keep_turns(loading *l, const interaction *i, const rating *r, err 
         return err_nomem(e, "curating");
     size_t n = turns_pair(i, d->turns + d->n_turns, &not_text);
     l->s->turns.not_text += not_text;
+    if (l->job->pins) pins_meet(&l->job->pins->pins, i->id, n);
     if (!n) return drop(l, i->id, RULE_NO_TURNS, e);
-    status st = drop_masked(l, i, d->turns + d->n_turns, &n, e);
+    status st = pin_turns(l, i, d->turns + d->n_turns, &n, e);
+    if (st == ST_OK) st = drop_masked(l, i, d->turns + d->n_turns, &n, e);
     if (st == ST_OK) st = redact_turns(l, i, d->turns + d->n_turns, &n, e);
     if (st || !n) return st;
     const interaction *head = keep_head(&d->texts, i);
@@ -148,12 +171,14 @@ static status keep_turns(loading *l, const interaction *i, const rating *r, err 
     return ST_OK;
 }
 
-static void note_rating(loading *l, double value, double minimum)
+/* Whether it is below the minimum. */
+static bool note_rating(loading *l, double value, double minimum)
 {
     if (!l->n_rated || value < l->lowest) l->lowest = value;
     if (!l->n_rated || value > l->highest) l->highest = value;
     l->n_rated++;
     l->n_below += value < minimum;
+    return value < minimum;
 }
 
 static status load_record(void *ctx, str id, str raw, err *e)
@@ -169,11 +194,16 @@ static status load_record(void *ctx, str id, str raw, err *e)
     if (st) return st; /* it was read before it was stored: the store is damaged */
     st = rating_read(i.rating, &l->map, &l->scratch, &r, e);
     if (st) return st;
-    if (!bot_selected(c->filter.bots, i.bot_id)) return drop(l, id, RULE_BOT_NOT_SELECTED, e);
-    if (!r.is_rated) return drop(l, id, RULE_UNRATED, e);
-    note_rating(l, r.value, c->filter.min_rating);
-    if (r.value < c->filter.min_rating) return drop(l, id, RULE_RATING_BELOW_MINIMUM, e);
-    return keep_turns(l, &i, &r, e);
+    rule why = RULE_KEPT;
+    if (!bot_selected(c->filter.bots, i.bot_id))
+        why = RULE_BOT_NOT_SELECTED;
+    else if (!r.is_rated)
+        why = RULE_UNRATED;
+    else if (note_rating(l, r.value, c->filter.min_rating))
+        why = RULE_RATING_BELOW_MINIMUM;
+    if (why == RULE_KEPT) return keep_turns(l, &i, &r, e);
+    if (l->job->pins) pins_meet(&l->job->pins->pins, id, SIZE_MAX);
+    return drop(l, id, why, e);
 }
 
 static status load_turns(const job *j, dataset *d, summary *s, err *e)
@@ -194,6 +224,11 @@ static status load_turns(const job *j, dataset *d, summary *s, err *e)
 
 /* --- order: which of several near-duplicates comes first, and so stays ---------------------- */
 
+static int pinned_first(const turn *a, const turn *b)
+{
+    return b->is_pinned - a->is_pinned;
+}
+
 static int by_number(const turn *a, const turn *b)
 {
     return (a->number > b->number) - (a->number < b->number);
@@ -202,14 +237,16 @@ static int by_number(const turn *a, const turn *b)
 static int newest_first(const void *pa, const void *pb)
 {
     const turn *a = pa, *b = pb;
-    int c = interaction_cmp(a->of, b->of);
+    int c = pinned_first(a, b);
+    if (!c) c = interaction_cmp(a->of, b->of);
     return c ? c : by_number(a, b);
 }
 
 static int oldest_first(const void *pa, const void *pb)
 {
     const turn *a = pa, *b = pb;
-    int c = instant_cmp(a->of->at, b->of->at);
+    int c = pinned_first(a, b);
+    if (!c) c = instant_cmp(a->of->at, b->of->at);
     if (!c) c = str_cmp(a->of->id, b->of->id);
     return c ? c : by_number(a, b);
 }
@@ -217,6 +254,8 @@ static int oldest_first(const void *pa, const void *pb)
 static int best_rated_first(const void *pa, const void *pb)
 {
     const turn *a = pa, *b = pb;
+    int c = pinned_first(a, b);
+    if (c) return c;
     if (a->rating != b->rating) return a->rating > b->rating ? -1 : 1;
     return newest_first(pa, pb);
 }
@@ -233,8 +272,10 @@ static void order_turns(const job *j, dataset *d)
 status dataset_load(const job *j, dataset *d, summary *s, err *e)
 {
     status st = load_turns(j, d, s, e);
+    if (st == ST_OK) st = job_check_pins(j, e);
     if (st) return st;
     order_turns(j, d);
+    while (d->n_pinned < d->n_turns && d->turns[d->n_pinned].is_pinned) d->n_pinned++;
     d->verdicts = calloc(d->n_turns + 1, sizeof *d->verdicts);
     return d->verdicts ? ST_OK : err_nomem(e, "curating");
 }

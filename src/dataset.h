@@ -10,11 +10,12 @@ typedef struct dataset {
     turn *turns;       /* [n_turns] */
     verdict *verdicts; /* [n_turns], for the dedup stage to fill; NULL before dataset_load */
     size_t n_turns, cap_turns;
+    size_t n_pinned;              /* turns that stay whatever is near to them: the first ones */
     dropped_interaction *dropped; /* [n_dropped] */
     size_t n_dropped, cap_dropped;
 } dataset;
 
-/* Reads what the store holds: rates, pairs, sorts.  Zero-initialise *d, release it in any case.
+/* Reads what the store holds: rates, pairs, sorts, pinned turns first.  Zero-initialise *d, release it in any case.
  * Fills s->turns but for what only verdicts can tell. */
 status dataset_load(const job *j, dataset *d, summary *s, err *e) MUST_USE;
 void dataset_release(dataset *d);

@@ -4,12 +4,26 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "curate/pins.h"
 #include "curate/redact.h"
 #include "store/store.h"
+
+/* A file that dedup.pins names. */
+typedef struct pin_file {
+    const char *path;
+    buf text;
+    pins pins;
+    unsigned char hash[SHA256_SIZE]; /* of the text */
+} pin_file;
+
+/* ST_USAGE: it cannot be read, or a line is wrong.  Release it in any case. */
+status pin_file_read(const char *path, pin_file *out, err *e) MUST_USE;
+void pin_file_release(pin_file *f);
 
 typedef struct job {
     const config *config;
     const redactor *redactor; /* NULL: texts stay as they are */
+    struct pin_file *pins;    /* of dedup.pins; NULL: none; what is met is noted there */
     const char *model_dir;
     store *store;
     int n_threads;     /* 0: one for each processor */
@@ -18,5 +32,12 @@ typedef struct job {
     const logger *log;
     const stop_flag *stop;
 } job;
+
+/* Appends what the data set depends on but for interactions and model: the configuration, and
+ * what it names (keys, files) as a hash. */
+void job_describe(const job *j, buf *out);
+
+/* ST_USAGE: a pin that no interaction met, and that was not forgotten: its file and line. */
+status job_check_pins(const job *j, err *e) MUST_USE;
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "report_view.h"
+#include "dedup/forced.h"
 #include "units.h"
 #include "verdicts.h"
 
@@ -56,9 +57,10 @@ static status dedup_turns(const job *j, dataset *d, const units *u, const char *
     verdict *prior = NULL;
     greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
     status st = dedup_input(j, d, u, &in, e);
-    if (st == ST_OK) st = verdicts_review(j, d, fingerprint, &prior, e);
+    /* Verdicts that pins had a part in say nothing of what the cosines alone would make. */
+    if (st == ST_OK && !j->pins) st = verdicts_review(j, d, fingerprint, &prior, e);
     in.prior = prior;
-    if (st == ST_OK) st = greedy_run(&in, &o, d->verdicts, e);
+    if (st == ST_OK) st = forced_run(&in, d->n_pinned, &o, d->verdicts, e);
     free(prior);
     free((void *)in.group);
     return st;

@@ -17,6 +17,7 @@ static const char *const rule_names[RULE_COUNT] = {
     [RULE_DUPLICATE] = "duplicate",
     [RULE_REDACTED_EMPTY] = "redacted-empty",
     [RULE_MASKED] = "masked",
+    [RULE_PINNED] = "pinned",
 };
 
 const char *rule_name(rule r)

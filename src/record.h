@@ -50,6 +50,7 @@ typedef struct turn {
     str rating_text;                  /* as the CSV shows it */
     str user_utterance, bot_response; /* stripped, not empty */
     bool is_masked;                   /* one of the two is */
+    bool is_pinned;                   /* kept by dedup.pins */
 } turn;
 
 typedef enum rule {
@@ -61,6 +62,7 @@ typedef enum rule {
     RULE_DUPLICATE,
     RULE_REDACTED_EMPTY,
     RULE_MASKED,
+    RULE_PINNED,
     RULE_COUNT
 } rule;
 

@@ -155,6 +155,7 @@ typedef struct running {
     const char *const *paths; /* files to import */
     size_t n_paths;
     redactor *redactor; /* NULL: none is needed */
+    pin_file pins;      /* read by make_job */
     forget_report forgotten;
     summary s;
 } running;
@@ -222,7 +223,7 @@ static status part_import(running *r, err *e)
 }
 
 /* The directory's name is in `dir`, to be released. */
-static status make_job(const running *r, buf *dir, job *j, err *e)
+static status make_job(running *r, buf *dir, job *j, err *e)
 {
     status st = model_files_path(r->t->config.embed.model, dir, e);
     *j = (job){.config = &r->t->config,
@@ -233,7 +234,11 @@ static status make_job(const running *r, buf *dir, job *j, err *e)
                .reembed = r->parts & TAMIS_REEMBED,
                .log = &r->t->log,
                .stop = r->t->stop};
-    return st == ST_OK && !j->model_dir ? err_nomem(e, "curating") : st;
+    if (st == ST_OK && !j->model_dir) st = err_nomem(e, "curating");
+    if (st || !*j->config->dedup.pins) return st;
+    pin_file_release(&r->pins);
+    j->pins = &r->pins;
+    return pin_file_read(j->config->dedup.pins, &r->pins, e);
 }
 
 static status part_forget(running *r, err *e)
@@ -319,6 +324,7 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
     if (st == ST_OK) st = run_marked(r, name, &e);
     store_close(r->store);
     redactor_free(r->redactor);
+    pin_file_release(&r->pins);
     /* Not before: the list of runs in the store names nothing that was forgotten. */
     if (r->forgotten.n_ids) r->s.forgotten = &r->forgotten;
     if (st == ST_OK || st == ST_INCOMPLETE) {
@@ -394,6 +400,7 @@ static tamis_status look_again(tamis *t, const tuning *x, char **out, tamis_erro
                   : insight_report(&j, &b, &e);
     store_close(r.store);
     redactor_free(r.redactor);
+    pin_file_release(&r.pins);
     buf_release(&dir);
     if (st == ST_OK)
         st = hand_out(&b, out, &e);
@@ -446,6 +453,7 @@ tamis_status tamis_verify(tamis *t, tamis_format format, char **out, tamis_error
     verify_result_release(&result);
     store_close(r.store);
     redactor_free(r.redactor);
+    pin_file_release(&r.pins);
     buf_release(&dir);
     return finish(st, &e, error);
 }

@@ -21,8 +21,7 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
     uint64_t generation;
     status st = store_generation(j->store, &generation, e);
     if (st) return st;
-    config_describe_curation(j->config, key);
-    if (j->redactor) redactor_key_mark(j->redactor, key);
+    job_describe(j, key);
     buf_fmt(key, "model=%s\ngeneration=%llu\nformat=1\n", fingerprint,
             (unsigned long long)generation);
     return buf_ok(key) ? ST_OK : err_nomem(e, "curating");
@@ -38,7 +37,7 @@ static bool starts_with(str s, str prefix)
 static status describe_rule(const job *j, const char *fingerprint, buf *out, err *e)
 {
     buf all = {0};
-    config_describe_curation(j->config, &all);
+    job_describe(j, &all);
     for (str rest = buf_view(&all); rest.n;) {
         const char *end = memchr(rest.p, '\n', rest.n);
         str line = {rest.p, end ? (size_t)(end - rest.p) + 1 : rest.n};
@@ -120,25 +119,29 @@ status verdicts_store(const job *j, const dataset *d, const char *fingerprint, s
 /* Finds the row of a turn by its interaction. */
 typedef struct row_index {
     const dataset *d;
-    intern ids;          /* interactions with turns, in final order */
-    uint32_t *first_row; /* [ids.n] */
+    intern ids;         /* interactions with turns, in final order */
+    uint32_t *last_row; /* [ids.n] the last row of an interaction */
+    uint32_t *before;   /* [n_turns] the row of the same interaction before it; NO_ROW: none */
 } row_index;
 
 static void row_index_release(row_index *r)
 {
     intern_release(&r->ids);
-    free(r->first_row);
+    free(r->last_row);
+    free(r->before);
 }
 
 static status row_index_init(row_index *r, const dataset *d, err *e)
 {
-    *r = (row_index){.d = d, .first_row = calloc(d->n_turns + 1, sizeof *r->first_row)};
-    if (!r->first_row) return err_nomem(e, "curating");
+    *r = (row_index){.d = d,
+                     .last_row = calloc(d->n_turns + 1, sizeof *r->last_row),
+                     .before = calloc(d->n_turns + 1, sizeof *r->before)};
+    if (!r->last_row || !r->before) return err_nomem(e, "curating");
     for (size_t i = 0; i < d->n_turns; i++) {
-        if (i && d->turns[i].of == d->turns[i - 1].of) continue;
-        uint32_t k = intern_add(&r->ids, d->turns[i].of->id);
+        uint32_t n = r->ids.n, k = intern_add(&r->ids, d->turns[i].of->id);
         if (k == INTERN_NONE) return err_nomem(e, "curating");
-        r->first_row[k] = (uint32_t)i;
+        r->before[i] = k == n ? NO_ROW : r->last_row[k];
+        r->last_row[k] = (uint32_t)i;
     }
     return ST_OK;
 }
@@ -148,10 +151,9 @@ static uint32_t row_of(const row_index *r, str id, int64_t number)
 {
     uint32_t k = intern_find(&r->ids, id);
     if (k == INTERN_NONE || number < 0) return NO_ROW;
-    const turn *turns = r->d->turns, *first = &turns[r->first_row[k]];
-    for (const turn *t = first; t < turns + r->d->n_turns && t->of == first->of; t++)
-        if (t->number == number) return (uint32_t)(t - turns);
-    return NO_ROW;
+    uint32_t row = r->last_row[k];
+    while (row != NO_ROW && r->d->turns[row].number != number) row = r->before[row];
+    return row;
 }
 
 /* --- under the same key: all of them -------------------------------------------------------- */

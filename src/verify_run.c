@@ -222,6 +222,8 @@ static status list_violations(proof *p, const scan_input *in, err *e)
     out->uncovered = calloc(VERIFY_LISTED, sizeof *out->uncovered);
     if (!out->near || !out->uncovered) return err_nomem(e, "verifying");
     for (uint32_t b = 0; b < in->n_kept; b++) {
+        /* All before a pinned row are pinned, and may be near. */
+        if (in->kept[b].order < out->d.n_pinned) continue;
         out->total_near += p->scan.n_near[b];
         if (p->scan.n_near[b]) list_near(p, in, b);
     }

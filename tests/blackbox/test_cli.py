@@ -143,8 +143,9 @@ DEFAULTS = {
     "redact.action": "label", "redact.key_env": "TAMIS_REDACT_KEY", "redact.key_file": "",
     "redact.store": "no", "embed.model": "",
     "embed.precision": "exact", "dedup.threshold": "0.85", "dedup.domain": "all",
-    "dedup.keep": "newest", "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
-    "export.jsonl": "", "export.chat": "", "export.removed": ""}
+    "dedup.keep": "newest", "dedup.pins": "",
+    "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
+    "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": ""}
 
 
 def test_init_writes_what_loads(run, tmp_path):

@@ -257,9 +257,9 @@ static void test_files_that_come_out(void **state)
     interaction head[2] = {
         {.id = STR("b"), .timestamp = STR("2023-01-02T00:00:00Z"), .bot_id = STR("bot")},
         {.id = STR("a"), .timestamp = STR("2023-01-01T00:00:00Z")}};
-    turn turns[] = {{&head[0], 0, 4.5, STR("4.5"), STR("hi, \"you\""), STR("hello"), false},
-                    {&head[0], 1, 4.5, STR("4.5"), STR("hi you"), STR("again"), false},
-                    {&head[1], 0, 5, STR("5"), STR("bye"), STR("so long"), false}};
+    turn turns[] = {{&head[0], 0, 4.5, STR("4.5"), STR("hi, \"you\""), STR("hello"), false, false},
+                    {&head[0], 1, 4.5, STR("4.5"), STR("hi you"), STR("again"), false, false},
+                    {&head[1], 0, 5, STR("5"), STR("bye"), STR("so long"), false, false}};
     verdict verdicts[] = {{NO_ROW, 1}, {0, 0.98765432}, {NO_ROW, 1}};
     dropped_interaction dropped[] = {{STR("c"), -1, RULE_UNRATED}, {STR("aa"), -1, RULE_NO_TURNS}};
     export_rows rows = {turns, verdicts, 3};

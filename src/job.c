@@ -1,0 +1,53 @@
+/* job.c - what a data set depends on, as text; the file of pins. */
+#include "job.h"
+
+#include "base/file.h"
+
+void job_describe(const job *j, buf *out)
+{
+    config_describe_curation(j->config, out);
+    if (j->redactor) redactor_key_mark(j->redactor, out);
+    if (j->pins) {
+        char hex[SHA256_HEX];
+        sha256_hex(j->pins->hash, hex);
+        buf_fmt(out, "dedup.pins.sha256=%s\n", hex);
+    }
+}
+
+status pin_file_read(const char *path, pin_file *out, err *e)
+{
+    enum { PINS_LIMIT = 64 << 20 };
+    *out = (pin_file){.path = path};
+    status st = file_read(path, PINS_LIMIT, &out->text, e);
+    if (st) {
+        err why = *e;
+        return err_set(e, ST_USAGE, "dedup.pins: %.900s", why.msg);
+    }
+    sha256_of(buf_view(&out->text), out->hash);
+    return pins_parse(buf_view(&out->text), path, &out->pins, e);
+}
+
+void pin_file_release(pin_file *f)
+{
+    pins_release(&f->pins);
+    buf_release(&f->text);
+}
+
+/* A pin of something that was forgotten may stay; it says nothing. */
+static status check_pin(const job *j, const pin *p, err *e)
+{
+    bool forgotten;
+    status st = store_is_forgotten(j->store, p->id, &forgotten, e);
+    if (st == ST_OK && !forgotten) st = store_is_forgotten(j->store, p->name, &forgotten, e);
+    if (st || forgotten) return st;
+    return err_set(e, ST_USAGE, "%s, line %zu: the store has no %s %.*s", j->pins->path, p->line,
+                   p->turn < 0 ? "interaction" : "turn", STR_FMT(p->name));
+}
+
+status job_check_pins(const job *j, err *e)
+{
+    status st = ST_OK;
+    for (size_t i = 0; j->pins && st == ST_OK && i < j->pins->pins.n; i++)
+        if (!j->pins->pins.list[i].is_met) st = check_pin(j, &j->pins->pins.list[i], e);
+    return st;
+}
