@@ -12,8 +12,8 @@ SHARED = os.path.join(os.path.dirname(ROOT), "shared", "data")
 OWN = os.path.join(ROOT, "sim", "corpus", "demo.jsonl")
 
 # Sets of texts for embedding: name, corpora, what they are.
-TEXT_SETS = (("queries", ("banking77", "clinc150"), "single requests to a bank and an assistant"),
-             ("chat", ("topical-chat",), "turns of free conversation"))
+TEXT_SETS = (("banking77", ("banking77",), "single requests to a bank"),
+             ("topical-chat", ("topical-chat",), "turns of free conversation"))
 
 MIN_RATING = 4
 

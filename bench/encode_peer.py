@@ -2,8 +2,8 @@
 
 usage: encode_peer.py ENGINE MODEL TEXTS OUT THREADS [ONNX FILE]
 
-ENGINE is sentence-transformers or onnxruntime; TEXTS holds {"text"} a line; OUT gets float32
-rows, as `tamis embed` writes them.  Prints one JSON object: seconds of import, load and
+ENGINE is sentence-transformers, onnxruntime or openvino; TEXTS holds {"text"} a line; OUT gets
+float32 rows, as `tamis embed` writes them.  Prints one JSON object: seconds of import, load and
 encoding, versions, and the peak memory once all is loaded, before the first text.
 Runs in the environment that peers.py makes.
 """
@@ -38,44 +38,77 @@ def sentence_transformers_engine(model_dir, threads, _onnx):
     return encode, imported, versions, torch.backends.cpu.get_cpu_capability()
 
 
+class Graph:
+    """encode() for an engine that runs the exported graph: run(ids, mask) -> last hidden state."""
+
+    def __init__(self, model_dir, run):
+        import tokenizers
+        self.tokenizer = tokenizers.Tokenizer.from_file(model_dir + "/tokenizer.json")
+        self.tokenizer.enable_truncation(MAX_TOKENS)
+        self.tokenizer.no_padding()
+        self.run = run
+
+    def encode_batch(self, all_ids):
+        import numpy as np
+        most = max(map(len, all_ids))
+        ids = np.zeros((len(all_ids), most), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, some in enumerate(all_ids):
+            ids[row, :len(some)] = some
+            mask[row, :len(some)] = 1
+        weights = mask[:, :, None].astype(np.float32)
+        mean = (self.run(ids, mask) * weights).sum(axis=1) / weights.sum(axis=1)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+    def encode(self, texts):
+        import numpy as np
+        all_ids = [e.ids for e in self.tokenizer.encode_batch(texts)]
+        # the longest first, by tokens: hardly any padding in a batch
+        order = sorted(range(len(texts)), key=lambda i: -len(all_ids[i]))
+        vectors = np.empty((len(texts), 384), dtype=np.float32)
+        for first in range(0, len(order), BATCH):
+            rows = order[first:first + BATCH]
+            vectors[rows] = self.encode_batch([all_ids[i] for i in rows])
+        return vectors
+
+
 def onnxruntime_engine(model_dir, threads, onnx_file):
-    import numpy as np
     import onnxruntime
     import tokenizers
     imported = time.perf_counter()
-    tokenizer = tokenizers.Tokenizer.from_file(model_dir + "/tokenizer.json")
-    tokenizer.enable_truncation(MAX_TOKENS)
-    tokenizer.enable_padding()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     session = onnxruntime.InferenceSession(onnx_file, options,
                                            providers=["CPUExecutionProvider"])
 
-    def encode_batch(texts):
-        encodings = tokenizer.encode_batch(texts)
-        ids = np.array([e.ids for e in encodings], dtype=np.int64)
-        mask = np.array([e.attention_mask for e in encodings], dtype=np.int64)
-        hidden = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
-        weights = mask[:, :, None].astype(np.float32)
-        mean = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
-
-    def encode(texts):
-        # the longest first, as sentence-transformers does: little padding in each batch
-        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        vectors = np.empty((len(texts), 384), dtype=np.float32)
-        for first in range(0, len(order), BATCH):
-            rows = order[first:first + BATCH]
-            vectors[rows] = encode_batch([texts[i] for i in rows])
-        return vectors
+    def run(ids, mask):
+        return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
 
     versions = {"onnxruntime": onnxruntime.__version__, "tokenizers": tokenizers.__version__}
-    return encode, imported, versions, "chosen at run time"
+    return Graph(model_dir, run).encode, imported, versions, "chosen at run time"
+
+
+def openvino_engine(model_dir, threads, onnx_file):
+    import openvino
+    import tokenizers
+    imported = time.perf_counter()
+    # float32 also where the processor has bfloat16: the others compute that, too
+    model = openvino.Core().compile_model(onnx_file, "CPU", {
+        "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY"})
+    request = model.create_infer_request()
+
+    def run(ids, mask):
+        return request.infer({"input_ids": ids, "attention_mask": mask})[0]
+
+    versions = {"openvino": openvino.__version__.partition("-")[0],
+                "tokenizers": tokenizers.__version__}
+    return Graph(model_dir, run).encode, imported, versions, "chosen at run time"
 
 
 ENGINES = {"sentence-transformers": sentence_transformers_engine,
-           "onnxruntime": onnxruntime_engine}
+           "onnxruntime": onnxruntime_engine, "openvino": openvino_engine}
 
 
 def main():

@@ -11,20 +11,25 @@ REQUIREMENTS = os.path.join(HERE, "peers.txt")
 ENCODE = os.path.join(HERE, "encode_peer.py")
 SPACE_GB = 12  # torch as PyPI has it for Linux brings CUDA libraries: 6 GB, and as much to unpack
 
-SENTENCE_TRANSFORMERS = "sentence-transformers"
-ONNX_RUNTIME = "onnxruntime"
+# Each engine: what encode_peer.py calls it, and which graph it runs, if one.
+FLOAT32, INT8 = "float32", "int8"
+ENGINES = {"sentence-transformers": ("sentence-transformers", None),
+           "onnxruntime": ("onnxruntime", FLOAT32),
+           "onnxruntime int8": ("onnxruntime", INT8),
+           "openvino": ("openvino", FLOAT32)}
 
 
 class Peers:
-    """`python` is None, and `missing` says why, where the peers cannot be had; `onnx` likewise."""
+    """`python` is None, and `missing` says why, where the peers cannot be had; likewise the
+    graphs of the model, by kind."""
 
     def __init__(self, directory, say):
         self.directory = directory
         self.say = say
         self.python = None
         self.missing = None
-        self.onnx = None
-        self.onnx_missing = None
+        self.graphs = {}
+        self.graph_missing = {}
 
     def install(self, torch_index=None):
         python = os.path.join(self.directory, "bin", "python")
@@ -62,27 +67,36 @@ class Peers:
         self.say("these versions are not to be had here, trying any")
         return self._run(pip + names)
 
-    def export(self, model_dir, out):
-        """Makes the ONNX model of `model_dir`, once."""
-        if not self.python:
-            self.onnx_missing = self.missing
+    def export(self, model_dir):
+        """Makes the graphs of the model, once."""
+        self._make_graph(FLOAT32, "export_onnx.py", model_dir,
+                         "the model could not be exported with torch.onnx")
+        self._make_graph(INT8, "quantize_onnx.py", self.graphs.get(FLOAT32),
+                         "the model could not be quantized with onnxruntime")
+
+    def _make_graph(self, kind, script, source, complaint):
+        if not self.python or not source:
+            self.graph_missing[kind] = self.missing or self.graph_missing[FLOAT32]
             return
+        out = os.path.join(self.directory, "all-MiniLM-L6-v2.%s.onnx" % kind)
         if not os.path.exists(out):
-            self.say("exporting the model for ONNX Runtime (once; not timed)")
-            script = os.path.join(HERE, "export_onnx.py")
+            self.say("making the %s graph of the model (once; not timed)" % kind)
             part = out + ".part"
-            if not self._run([self.python, script, model_dir, part]):
-                self.onnx_missing = "the model could not be exported with torch.onnx"
+            if not self._run([self.python, os.path.join(HERE, script), source, part]):
+                self.graph_missing[kind] = complaint
                 return
             os.replace(part, out)
-        self.onnx = out
+        self.graphs[kind] = out
 
     def encode_command(self, engine, model_dir, texts, out, threads):
-        command = [self.python, ENCODE, engine, model_dir, texts, out, str(threads)]
-        return command + [self.onnx] if engine == ONNX_RUNTIME else command
+        name, graph = ENGINES[engine]
+        command = [self.python, ENCODE, name, model_dir, texts, out, str(threads)]
+        return command + [self.graphs[graph]] if graph else command
 
     def why_not(self, engine):
-        return self.onnx_missing if engine == ONNX_RUNTIME else self.missing
+        """Why an engine cannot run, or None."""
+        graph = ENGINES[engine][1]
+        return self.missing or self.graph_missing.get(graph)
 
     def _run(self, command):
         log = self.directory.rstrip("/") + ".log"

@@ -16,10 +16,14 @@ MEASURES = ["embed", "start", "end-to-end"]
 ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
 MIB = 1024.0
 
-TAMIS, ST, ORT, SCRIPT = "tamis", "sentence-transformers", "onnxruntime", "reference script"
+TAMIS, ST, SCRIPT = "tamis", "sentence-transformers", "reference script"
+OPENVINO = "openvino"
+MACHINE = "the processor's peak"
 WHOLE, ALONE = "whole process", "encoding alone"
 SECONDS, CPU, PART = "seconds", "CPU seconds", "seconds: "
 PEAK, ANONYMOUS, BEYOND = "peak memory", "anonymous memory", "beyond the model"
+PEAK_OF, PEAK_UNIT = "peak: ", "Gop/s"
+SHARE = "share of the float32 peak"
 FAILED = "no figure"
 
 
@@ -43,6 +47,19 @@ def memory_rows(case, contender, model_mib):
     # only the used pages of a mapped model are resident: taking all of it off could hide memory
     yield row(case, contender, BEYOND, "MiB",
               [max(p - model_mib, a) for p, a in zip(peaks, anonymous)])
+
+
+def share_rows(case, contender, flop, peak):
+    """How near `flop` in the time of each run comes to the peak, of the width of vectors that tamis
+    was held to; without what a peer needs before it encodes."""
+    kinds = peak[0].runs[0] if peak and peak[0].runs else {}
+    width = "256 bits" if contender.isa == "avx2" else ""
+    kinds = [k for k in kinds if k.startswith("fp32") and k.endswith(width)]
+    if not flop or not kinds or contender.isa == "scalar":
+        return
+    most = max(statistics.median(r[k] for r in peak[0].runs) for k in kinds) * 1e9
+    yield row(case, contender, SHARE, "%",
+              (100 * flop / r.get("encode", r["wall"]) / most for r in contender.runs))
 
 
 def write(path, head, rows):
@@ -75,8 +92,16 @@ class Table:
         self.cases = list(dict.fromkeys(r["case"] for r in rows))
 
     def programs(self, case):
-        found = ((r["program"], r["isa"]) for r in self.rows if r["case"] == case)
+        found = ((r["program"], r["isa"]) for r in self.rows
+                 if r["case"] == case and r["program"] != MACHINE)
         return list(dict.fromkeys(found))
+
+    def peaks(self, case):
+        """What the processor can do, in words."""
+        found = (r for r in self.rows if r["case"] == case and r["program"] == MACHINE
+                 and r["quantity"].startswith(PEAK_OF))
+        return ", ".join("%s %s" % (r["quantity"][len(PEAK_OF):], number(float(r["median"])))
+                         for r in found)
 
     def find(self, case, program, isa, quantity):
         for r in self.rows:
@@ -158,13 +183,19 @@ def embed_section(head, table):
             return [ratio(v, bases[0]), ratio(v if program == TAMIS else None, bases[1])]
         yield markdown_table(
             ["program", "instructions", "runs", "utterances/s, whole process",
-             "encoding alone", "CPU seconds", "peak MiB", "beyond the model", "times ST",
-             "times ST's encoding"],
-            list(program_rows(table, case, [WHOLE, ALONE, CPU, PEAK, BEYOND], times)))
+             "encoding alone", "% of the peak", "CPU seconds", "peak MiB", "beyond the model",
+             "times ST", "times ST's encoding"],
+            list(program_rows(table, case, [WHOLE, ALONE, SHARE, CPU, PEAK, BEYOND], times)))
+        if table.peaks(case):
+            yield "- %s (Gop/s; clock in GHz): %s.\n" % (MACHINE, table.peaks(case))
         yield notes(table, case)
     yield ("The whole process starts, loads the model, encodes, writes the vectors, ends. The last "
            "column sets that, for tamis, against sentence-transformers (ST) without its start, "
-           "imports and loading.\n")
+           "imports and loading. \"% of the peak\" is what the tokens need, 21.23 million "
+           "operations each and nothing counted for attention, by the time (tamis: the whole "
+           "process; the others: encoding alone), of the float32 multiply-adds that the "
+           "processor did at best in the same minutes (tamis with avx2: in registers of 256 "
+           "bits).\n")
 
 
 def start_section(_head, table):
@@ -206,21 +237,31 @@ def compared(a, b, test):
     return None if a is None or b is None else test(a, b)
 
 
+def embed_targets(embed, case):
+    best = embed.best_tamis(case)
+    own = embed.value(case, TAMIS, best, WHOLE)
+    for isa in ISAS[1:]:
+        share = embed.value(case, TAMIS, isa, SHARE)
+        if share:
+            yield ["embed (%s): %s at 80 %% of the float32 peak or more" % (case, isa),
+                   verdict(share >= 80), "%.1f %%" % share]
+    for program in (ST, OPENVINO):
+        peer = embed.value(case, program, None, ALONE)
+        yield ["embed (%s) at least as fast as %s, encoding alone" % (case, program),
+               verdict(compared(own, peer, lambda a, b: a >= b)),
+               "%s times" % ratio(own, peer) if own and peer else ""]
+
+
 def targets(tables):
     """What was asked, and what was seen."""
     body = []
     embed, start, end = (tables.get(m) for m in MEASURES)
     for case in embed.cases if embed else []:
-        own = embed.value(case, TAMIS, embed.best_tamis(case), WHOLE)
-        for name, quantity in ((ST + ", whole process", WHOLE), (ST + ", encoding alone", ALONE)):
-            peer = embed.value(case, ST, None, quantity)
-            body.append(["embed (%s) at least as fast as %s" % (case, name),
-                         verdict(compared(own, peer, lambda a, b: a >= b)),
-                         "%s times" % ratio(own, peer) if own and peer else ""])
+        body += embed_targets(embed, case)
     for case in start.cases if start else []:
         own = start.value(case, TAMIS, start.best_tamis(case), SECONDS)
-        body.append(["start to first vector under 0.3 s",
-                     verdict(compared(own, 0.3, lambda a, b: a < b)),
+        body.append(["start to first vector under 0.1 s",
+                     verdict(compared(own, 0.1, lambda a, b: a < b)),
                      "%.3f s" % own if own else ""])
     largest = {case.split(",")[0]: case for case in end.cases} if end else {}
     for case in largest.values():

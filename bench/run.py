@@ -4,6 +4,7 @@
 import argparse
 import array
 import datetime
+import json
 import os
 import platform
 import re
@@ -17,7 +18,7 @@ import peers as peers_module
 import results
 from corpora import ROOT
 from measure import Contender, measure
-from results import ORT, SCRIPT, ST, TAMIS
+from results import MACHINE, SCRIPT, ST, TAMIS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATH_OPTIONS = ("--tamis", "--model", "--venv", "--out", "--torch-index")
@@ -32,8 +33,8 @@ def say(text):
 def command_line():
     p = argparse.ArgumentParser(
         prog="./dev bench", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Measures tamis against sentence-transformers, ONNX Runtime and the published "
-        "script, on the same inputs in the same run; writes CSV files and RESULTS.md.")
+        description="Measures tamis against sentence-transformers, ONNX Runtime, OpenVINO and the "
+        "published script, on the same inputs in the same run; writes CSV files and RESULTS.md.")
     p.add_argument("--quick", action="store_true",
                    help="500 texts, 1,000 turns, 2 runs: a look, kept below build/ only")
     p.add_argument("--only", metavar="LIST", default=",".join(results.MEASURES),
@@ -43,7 +44,8 @@ def command_line():
                    help="a program that has taken so long in one case has no further run of it")
     p.add_argument("--timeout", type=float, metavar="SECONDS", default=900,
                    help="a single run that takes longer is ended, and gives no figure")
-    p.add_argument("--threads", type=int, metavar="N", default=2)
+    p.add_argument("--threads", metavar="LIST", default="1,2",
+                   help="for texts to vectors each of them, for the rest the most")
     p.add_argument("--texts", type=int, metavar="N", default=5000)
     p.add_argument("--turns", metavar="LIST", default="1000,5000,10000")
     p.add_argument("--corpus", metavar="NAME", action="append",
@@ -64,8 +66,9 @@ def command_line():
             p.error("--only %s: not one of %s" % (name, ", ".join(results.MEASURES)))
     try:
         args.turns = [int(n) for n in args.turns.split(",")]
+        args.threads = [int(n) for n in args.threads.split(",")]
     except ValueError:
-        p.error("--turns: whole numbers, separated by commas")
+        p.error("--turns, --threads: whole numbers, separated by commas")
     args.corpus = args.corpus or ["sgd-SYNTHETIC-ratings", "topical-chat"]
     if args.quick:
         args.texts, args.turns, args.runs = min(args.texts, 500), [1000], min(args.runs, 2)
@@ -126,7 +129,9 @@ class Bench:
         self.model = os.path.abspath(model) if model else None
         self.model_mib = 0.0
         self.peers = peers_module.Peers(os.path.abspath(args.venv), say)
-        self.env = peers_module.environment(args.threads)
+        self.threads = max(args.threads)
+        self.env = peers_module.environment(self.threads)
+        self.peak = None  # the program that finds the peak of the processor
         self.versions = {}
         self.absent = {}  # what cannot be measured: contender key -> why
         self.broken = False  # tamis itself gave no figure somewhere
@@ -139,21 +144,46 @@ class Bench:
             raise SystemExit("bench: no model; ./dev model fetches it, or name it with --model")
         self.model_mib = os.path.getsize(weights) / 1024.0**2
         if self.args.no_peers:
-            self.peers.missing = self.peers.onnx_missing = "left out (--no-peers)"
+            self.peers.missing = "left out (--no-peers)"
         else:
             self.peers.install(self.args.torch_index)
-            onnx = os.path.join(self.peers.directory, "all-MiniLM-L6-v2.onnx")
-            self.peers.export(self.model, onnx)
+        self.peers.export(self.model)
         os.makedirs(self.work, exist_ok=True)
+        self.compile_peak()
         self.one_text = os.path.join(self.work, "one.jsonl")
         corpora.write_texts(self.one_text, ["Where is my order?"])
-        for c in self.encoders(self.one_text, "warm"):
-            figures = c.run(self.args.threads, self.args.timeout)
+        for c in self.encoders(self.one_text, "warm", self.threads):
+            figures = c.run(self.threads, self.args.timeout)
             if figures is None:
                 say("%s cannot be measured: %s: %s" % (c.key, c.failure, c.complaint()))
                 self.absent[c.key] = c.failure
             else:
                 self.versions.update(figures.get("versions", {}))
+
+    def compile_peak(self):
+        program = os.path.join(self.work, "peak")
+        compiler = os.environ.get("CC", "cc").split()
+        try:
+            subprocess.run(compiler + ["-O2", "-pthread", os.path.join(HERE, "peak.c"), "-o",
+                                       program], check=True)
+            self.peak = program
+        except (OSError, subprocess.CalledProcessError):
+            say("bench/peak.c cannot be compiled, so there is no peak to set figures against")
+
+    def peak_contender(self, case, threads):
+        """[a contender that finds the machine's peak], [] where that cannot be."""
+        if not self.peak:
+            return []
+        c = Contender(MACHINE, "", [self.peak, str(threads)], work=self.directory(case, "peak"))
+        c.after = c.printed
+        return [c]
+
+    def flop_per_token(self):
+        """Of the products with weights: those of attention are left out (half a per cent)."""
+        with open(os.path.join(self.model, "config.json"), encoding="utf-8") as f:
+            c = json.load(f)
+        hidden = c["hidden_size"]
+        return 2 * c["num_hidden_layers"] * (4 * hidden + 2 * c["intermediate_size"]) * hidden
 
     def directory(self, *names):
         return os.path.join(self.work, *(re.sub(r"[^\w.-]", "-", n) for n in names))
@@ -165,25 +195,25 @@ class Bench:
     def isas(self):
         return results.ISAS[:results.ISAS.index(self.isa) + 1]
 
-    def encoders(self, texts, case):
+    def encoders(self, texts, case, threads):
         """Whatever makes vectors of texts, best tamis first; without those known to be absent."""
         found = []
         for isa in reversed(self.isas()):
             c = Contender(TAMIS, isa, [self.tamis, "embed", "--jsonl", "--quiet", "--threads",
-                                       str(self.args.threads)],
+                                       str(threads)],
                           self.tamis_env(isa), texts, self.directory(case, TAMIS + isa))
             c.vectors = c.stdout
             found.append(c)
-        for engine in (ST, ORT):
+        for engine in peers_module.ENGINES:
             work = self.directory(case, engine)
-            c = Contender(engine, "", [], self.env, work=work)
+            c = Contender(engine, "", [], peers_module.environment(threads), work=work)
             c.vectors = os.path.join(work, "vectors.f32")
             c.after = c.printed
             if self.peers.why_not(engine):
                 self.absent[c.key] = self.peers.why_not(engine)
             else:
                 c.command = self.peers.encode_command(engine, self.model, texts, c.vectors,
-                                                      self.args.threads)
+                                                      threads)
             found.append(c)
         return [c for c in found if c.key not in self.absent]
 
@@ -194,10 +224,10 @@ class Bench:
             yield results.failed(case, Contender(name, isa, []), why)
             self.broken = self.broken or name == TAMIS
 
-    def measured(self, case, contenders):
+    def measured(self, case, contenders, threads=None):
         """Runs them; yields a row for each that gave no figure."""
         say("%s" % case)
-        measure(contenders, self.args.runs, self.args.budget, self.args.threads,
+        measure(contenders, self.args.runs, self.args.budget, threads or self.threads,
                 self.args.timeout, say)
         for c in contenders:
             if c.failure and not c.runs:
@@ -217,7 +247,7 @@ class Bench:
             "machine": "%s, %d processors, %.0f GiB, Linux %s" % (
                 cpu_info("model name"), os.cpu_count(), memory,
                 ".".join(platform.release().split(".")[:2])),
-            "threads": self.args.threads,
+            "threads": ", ".join(map(str, self.args.threads)),
             "load before": "%.2f" % self.load,
             "versions": "%s%s%s; %s; Python %s" % (
                 output(self.tamis, "--version") or TAMIS,
@@ -264,29 +294,41 @@ def count_tokens(bench, texts):
 def measure_embed(bench, head):
     rows = []
     for name, what, texts in corpora.texts(bench.args.texts):
-        case = "%s, %d texts" % (name, len(texts))
         path = os.path.join(bench.work, name + ".jsonl")
         corpora.write_texts(path, texts)
         tokens = count_tokens(bench, path)
-        head["case " + case] = what + (", %.1f tokens each" % tokens if tokens else "")
-        contenders = bench.encoders(path, name)
-        rows += list(bench.gone(case)) + list(bench.measured(case, contenders))
-        contenders = [c for c in contenders if c.runs]
-        for c in contenders:
-            rows.append(results.row(case, c, results.WHOLE, "utterances/s",
-                                    (len(texts) / r["wall"] for r in c.runs),
-                                    agreement(c, contenders[0])))
-            if "encode" in c.runs[0]:
-                rows.append(results.row(case, c, results.ALONE, "utterances/s",
-                                        (len(texts) / r["encode"] for r in c.runs)))
-            rows.append(results.row(case, c, results.CPU, "s", (r["cpu"] for r in c.runs)))
-            rows += results.memory_rows(case, c, bench.model_mib)
+        for threads in bench.args.threads:
+            case = "%s, %d texts, %s" % (
+                name, len(texts), "1 thread" if threads == 1 else "%d threads" % threads)
+            head["case " + case] = what + (", %.1f tokens each" % tokens if tokens else "")
+            peak = bench.peak_contender(name, threads)
+            contenders = bench.encoders(path, name, threads)
+            rows += list(bench.gone(case))
+            rows += list(bench.measured(case, peak + contenders, threads))
+            rows += [results.row(case, c, results.PEAK_OF + kind, results.PEAK_UNIT,
+                                 (r[kind] for r in c.runs))
+                     for c in peak if c.runs for kind in c.printed()]
+            contenders = [c for c in contenders if c.runs]
+            flop = tokens and len(texts) * tokens * bench.flop_per_token()
+            for c in contenders:
+                rows += encoder_rows(bench, case, c, len(texts), agreement(c, contenders[0]))
+                rows += results.share_rows(case, c, flop, peak)
     return rows
+
+
+def encoder_rows(bench, case, c, n_texts, note):
+    yield results.row(case, c, results.WHOLE, "utterances/s",
+                      (n_texts / r["wall"] for r in c.runs), note)
+    if "encode" in c.runs[0]:
+        yield results.row(case, c, results.ALONE, "utterances/s",
+                          (n_texts / r["encode"] for r in c.runs))
+    yield results.row(case, c, results.CPU, "s", (r["cpu"] for r in c.runs))
+    yield from results.memory_rows(case, c, bench.model_mib)
 
 
 def measure_start(bench, _head):
     case = "one text"
-    contenders = bench.encoders(bench.one_text, "start")
+    contenders = bench.encoders(bench.one_text, "start", bench.threads)
     rows = list(bench.gone(case)) + list(bench.measured(case, contenders))
     for c in contenders:
         if c.runs:
@@ -343,7 +385,7 @@ def job_contenders(bench, case, url):
     """The whole job, by tamis and by the script."""
     work = bench.directory(case, TAMIS)
     own = Contender(TAMIS, bench.isa, [bench.tamis, "run", "--json", "--no-progress", "--threads",
-                                       str(bench.args.threads)],
+                                       str(bench.threads)],
                     bench.tamis_env(bench.isa), work=work,
                     before=fresh(work, {"tamis.ini": CONFIG % url}))
     own.after = lambda: {"parts": own.printed().get("seconds", {})}
