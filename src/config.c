@@ -74,6 +74,11 @@ static const key keys[] = {
      "oldest timestamp of a first sync; empty: everything"},
     {"source", "bot_field", KEY_TEXT, AT(source.bot_field), "projectId", NULL, 0, 0,
      "cognigy-odata: the field whose value is the botId (projectId, endpointName, flowName ...)"},
+    {"source", "rating_field", KEY_TEXT, AT(source.rating_field), "", NULL, 0, 0,
+     "dfo: the ident of the custom field that holds a contact's rating"},
+    {"source", "bot_users", KEY_TEXT, AT(source.bot_users), "", NULL, 0, 0,
+     "dfo: ids of the users that are bots, separated by commas; empty: those marked as bots; *: "
+     "whoever answers"},
     {"source", "page_size", KEY_COUNT, AT(source.page_size), "200", NULL, 1, 10000,
      "interactions a page"},
     {"source", "page_delay", KEY_DURATION, AT(source.page_delay), "0.5s", NULL, 0, 3600,

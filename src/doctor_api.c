@@ -107,6 +107,11 @@ static void examine_scopes(api *a)
         skip(a, "scopes", "a token");
         return;
     }
+    if (a->settings.o.auth != AUTH_CLIENT_CREDENTIALS) {
+        diagnosis_add(a->d, "scopes", CHECK_OK, NULL,
+                      "none are asked for with this source.auth; the page tells");
+        return;
+    }
     if (*granted) missing_scopes(a->settings.o.scope, granted, &missing);
     const char *lacks = buf_cstr(&missing);
     if (!*granted)

@@ -18,6 +18,7 @@
 #include "model_files.h"
 #include "pipeline.h"
 #include "source_settings.h"
+#include "sync_contacts.h"
 #include "sync_lists.h"
 #include "verify_run.h"
 #include "views.h"
@@ -173,14 +174,18 @@ static bool redacts_store(const config *c)
     return strcmp(c->redact.store, "yes") == 0;
 }
 
-/* By pages of whole interactions, or by lists of their parts. */
+/* By pages of whole interactions, by lists of their parts, or by contacts. */
 static status sync_any(store *s, source *src, const config *c, const sync_options *o,
                        sync_counts *counts, err *e)
 {
-    shape form = cognigy_shape;
-    if (!source_lists(src)) return sync_run(s, src, o, counts, e);
+    bool contacts = source_has_contacts(src);
+    shape form = contacts ? dfo_shape : cognigy_shape;
     form.bot_field = c->source.bot_field;
-    return sync_lists(s, src, &form, o, counts, e);
+    form.rating_field = c->source.rating_field;
+    form.bot_users = c->source.bot_users;
+    if (contacts) return sync_contacts(s, src, &form, o, counts, e);
+    return source_lists(src) ? sync_lists(s, src, &form, o, counts, e)
+                             : sync_run(s, src, o, counts, e);
 }
 
 static status part_sync(running *r, err *e)

@@ -13,6 +13,9 @@ typedef struct adapter {
     /* Of APIs that are read as lists in order of time: which, up to one without a name. */
     const source_list *lists;
     status (*list)(source *s, const list_query *q, source_page *out, err *e);
+    /* Of APIs that give contacts with their messages. */
+    status (*contacts)(source *s, const contacts_query *q, source_page *out, buf *next, err *e);
+    status (*messages)(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone, err *e);
     double retention;        /* seconds that the API keeps what it has, as a rule; 0: not known */
     const char *page_advice; /* what to do where TRIAL_PAGE fails */
 } adapter;
@@ -25,8 +28,9 @@ struct source {
     bool asks_range;                 /* and whether it asks for a range */
     bool bare_times, filter_refused; /* cognigy.c */
     bool *page_failed;
+    bool takes_one, not_found; /* dfo.c */
 };
 
-extern const adapter interactions_v2, cognigy_odata;
+extern const adapter interactions_v2, cognigy_odata, dfo;
 
 #endif

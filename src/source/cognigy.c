@@ -76,7 +76,7 @@ static status take_page(void *ctx, http_reply *reply, err *e)
     s->page->body = reply->body;
     reply->body = body;
     s->page->has_server_date = http_date_parse(str_from(reply->date), &s->page->server_date);
-    if (reply->status == 204 || page_cut_as(s->page, "value", "@odata.count", &why) == ST_OK)
+    if (reply->status == 204 || page_cut_as(s->page, "value", "@odata.count", false, &why) == ST_OK)
         return ST_OK;
     reply->again = true;
     return err_set(e, ST_INCOMPLETE, "%.*s answers HTTP %ld but not with a page of OData: %s",

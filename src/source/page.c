@@ -105,9 +105,11 @@ static status collect(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-status page_cut_as(source_page *p, const char *array, const char *count, err *e)
+/* The body from its first value on; ST_FAILED: it is not one whole value that begins with `open`
+ * (or `other`). */
+static status whole_value(source_page *p, char open, char other, str *out, err *e)
 {
-    str text = page_skip_bom(buf_view(&p->body)), list;
+    str text = page_skip_bom(buf_view(&p->body));
     size_t start = js_skip_blank(text, 0);
     text = (str){text.p + start, text.n - start};
     free(p->records);
@@ -115,18 +117,51 @@ status page_cut_as(source_page *p, const char *array, const char *count, err *e)
     p->n_records = 0;
     p->total = -1;
     if (!text.n) return err_set(e, ST_FAILED, "it is empty");
-    if (*text.p != '{') return err_set(e, ST_FAILED, "it is not a JSON object");
+    if (*text.p != open && *text.p != other)
+        return err_set(e, ST_FAILED, "it is not a JSON object");
     size_t end = page_value_end(text);
     if (!end) return err_set(e, ST_FAILED, "its JSON is cut short or broken");
     if (js_skip_blank(text, end) != text.n)
         return err_set(e, ST_FAILED, "something stands behind the JSON object");
-    if (!find(text, array, &list)) return err_set(e, ST_FAILED, "it has no array \"%s\"", array);
-    p->total = count_of(member(text, count));
+    *out = text;
+    return ST_OK;
+}
+
+status page_cut_as(source_page *p, const char *array, const char *count, bool bare, err *e)
+{
+    str text, list;
+    status st = whole_value(p, '{', bare ? '[' : '{', &text, e);
+    if (st) return st;
+    if (*text.p == '[')
+        list = text;
+    else if (!find(text, array, &list))
+        return err_set(e, ST_FAILED, "it has no array \"%s\"", array);
+    if (*text.p == '{') p->total = count_of(member(text, count));
     collecting c = {.page = p};
     return page_elements(list, collect, &c, e);
 }
 
+status page_take_object(source_page *p, err *e)
+{
+    str text;
+    status st = whole_value(p, '{', '{', &text, e);
+    collecting c = {.page = p};
+    return st ? st : collect(&c, text, e);
+}
+
+str page_value(str object, const char *name)
+{
+    return object.n && *object.p == '{' ? member(object, name) : (str){0};
+}
+
+str page_member(const source_page *p, const char *name)
+{
+    str text = page_skip_bom(buf_view(&p->body));
+    size_t start = js_skip_blank(text, 0);
+    return page_value((str){text.p + start, text.n - start}, name);
+}
+
 status page_cut(source_page *p, err *e)
 {
-    return page_cut_as(p, "interactions", "totalCount", e);
+    return page_cut_as(p, "interactions", "totalCount", false, e);
 }

@@ -11,8 +11,16 @@ enum { PAGE_RECORDS_LIMIT = 1 << 20 };
  * with an "interactions" array (cut short, a web page ...), and why. */
 status page_cut(source_page *p, err *e) MUST_USE;
 
-/* The same where the array and the count have other names. */
-status page_cut_as(source_page *p, const char *array, const char *count, err *e) MUST_USE;
+/* The same where the array and the count have other names; `bare`: or the body is the array. */
+status page_cut_as(source_page *p, const char *array, const char *count, bool bare,
+                   err *e) MUST_USE;
+
+/* Takes p->body for one record, an object. */
+status page_take_object(source_page *p, err *e) MUST_USE;
+
+/* A member of the body, or of any raw object, as it stands; empty: there is none. */
+str page_member(const source_page *p, const char *name);
+str page_value(str object, const char *name);
 
 /* The end of the array or object that text begins with; 0: its brackets do not match. */
 size_t page_value_end(str text);

@@ -5,7 +5,7 @@
 
 #include "source/adapter.h"
 
-static const adapter *const adapters[] = {&interactions_v2, &cognigy_odata};
+static const adapter *const adapters[] = {&interactions_v2, &cognigy_odata, &dfo};
 
 static const adapter *find_adapter(const char *type)
 {
@@ -68,6 +68,22 @@ const source_list *source_lists(const source *s)
 status source_get_list(source *s, const list_query *q, source_page *out, err *e)
 {
     return s->adapter->list(s, q, out, e);
+}
+
+bool source_has_contacts(const source *s)
+{
+    return s->adapter->contacts != NULL;
+}
+
+status source_get_contacts(source *s, const contacts_query *q, source_page *out, buf *next, err *e)
+{
+    return s->adapter->contacts(s, q, out, next, e);
+}
+
+status source_get_messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone,
+                           err *e)
+{
+    return s->adapter->messages(s, contact, a, raws, n, gone, e);
 }
 
 double source_retention(const source *s)

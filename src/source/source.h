@@ -6,6 +6,7 @@
 #ifndef TAMIS_SOURCE_SOURCE_H
 #define TAMIS_SOURCE_SOURCE_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -110,6 +111,24 @@ typedef struct list_query {
 const source_list *source_lists(const source *s);
 /* Gets rows of a list; errors as source_get. */
 status source_get_list(source *s, const list_query *q, source_page *out, err *e) MUST_USE;
+
+/* --- APIs that give contacts, and the messages of each --------------------------------------- */
+
+typedef struct contacts_query {
+    instant from, to;    /* days; INSTANT_MIN, INSTANT_MAX: all */
+    str token;           /* of the next page, as the last one gave it; empty: the first */
+    bool *token_refused; /* set (and no error) if the API does not know the token any more */
+} contacts_query;
+
+/* Whether a source gives contacts. */
+bool source_has_contacts(const source *s);
+/* A page of contacts, oldest first.  next: the token of the next page, empty if there is none.
+ * Errors as source_get. */
+status source_get_contacts(source *s, const contacts_query *q, source_page *out, buf *next,
+                           err *e) MUST_USE;
+/* All messages of a contact, in `a`.  *gone: it is not there any more (no error). */
+status source_get_messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone,
+                           err *e) MUST_USE;
 
 /* How long the API keeps what it has, as a rule, s; 0: not known. */
 double source_retention(const source *s);

@@ -1,0 +1,263 @@
+/* sync_contacts.c - a scroll of contacts, the messages of each that is new or has changed.
+ *
+ * When a scroll is complete is judged as for pages of interactions (slices.c): by the count that
+ * comes with each page.  The token of the next page is kept with the progress; one that the
+ * service does not know any more begins the scroll anew.  Messages are asked for before the
+ * transaction that keeps them, so nothing is locked while the network is waited for.  A contact
+ * whose own record is as the store has it is not asked for its messages again: contacts that are
+ * read are closed. */
+#include "sync_contacts.h"
+
+#include <stdio.h>
+
+#include "base/sha256.h"
+#include "gather.h"
+#include "source/slices.h"
+
+enum { CONTACTS_PAGE = 25 };
+
+typedef struct reading {
+    source *source;
+    const sync_options *o;
+    buf name; /* what the slices are filed under */
+    buf key;  /* what the token is kept under */
+    slice slice;
+    unsigned passes_left;
+    buf token, next; /* of this page, and of the one behind it; empty: none */
+    source_page page;
+    part *parts; /* contacts and messages of the page, in memory */
+    size_t n_parts, cap_parts;
+    arena memory; /* of the page */
+    gathering gathering;
+} reading;
+
+/* --- a page ---------------------------------------------------------------------------------- */
+
+static status add_part(reading *r, str raw, bool is_head, str contact, err *e)
+{
+    if (r->n_parts == r->cap_parts) {
+        size_t cap = r->cap_parts ? r->cap_parts * 2 : 64;
+        part *more = arena_alloc(&r->memory, cap, sizeof *more);
+        if (!more) return err_nomem(e, "reading contacts");
+        if (r->n_parts) memcpy(more, r->parts, r->n_parts * sizeof *more);
+        r->parts = more;
+        r->cap_parts = cap;
+    }
+    r->parts[r->n_parts++] = (part){.raw = raw, .is_head = is_head, .conversation = contact};
+    return ST_OK;
+}
+
+/* Whether the store has this contact, just so. */
+static status is_known(reading *r, str contact, str raw, bool *known, err *e)
+{
+    buf record = {0};
+    bool found;
+    status st = store_find(r->gathering.store, contact, &record, &found, e);
+    str received = found ? raw_member(buf_view(&record), "received") : (str){0};
+    *known = st == ST_OK && received.n && str_eq(raw_member(received, "head"), raw);
+    buf_release(&record);
+    return st;
+}
+
+/* A contact, and its messages if it is new or has changed. */
+static status take_contact(reading *r, str raw, err *e)
+{
+    err why = {0};
+    piece read;
+    part p = {.raw = raw, .is_head = true};
+    str *messages;
+    size_t n;
+    bool known, gone;
+    if (compose_read(r->gathering.shape, &p, &r->memory, &read, &why))
+        return add_part(r, raw, true, (str){0}, e);          /* to be rejected */
+    if (instant_cmp(read.at, r->slice.hi) > 0) return ST_OK; /* left to the next sync */
+    status st = is_known(r, p.conversation, raw, &known, e);
+    if (st || known) return st;
+    st = source_get_messages(r->source, p.conversation, &r->memory, &messages, &n, &gone, e);
+    if (st || gone) return st;
+    st = add_part(r, raw, true, p.conversation, e);
+    for (size_t i = 0; st == ST_OK && i < n; i++)
+        st = add_part(r, messages[i], false, p.conversation, e);
+    return st;
+}
+
+/* Marks the contacts of the page as seen, and finds the newest. */
+static status mark_contacts(reading *r, slice_page *b, err *e)
+{
+    for (size_t i = 0; i < r->page.n_records; i++) {
+        err why = {0};
+        piece read;
+        bool is_new;
+        part p = {.raw = r->page.records[i], .is_head = true};
+        bool ok = compose_read(r->gathering.shape, &p, &r->memory, &read, &why) == ST_OK;
+        unsigned char digest[SHA256_SIZE];
+        if (!ok) sha256_of(p.raw, digest);
+        str key = ok ? p.id : (str){(const char *)digest, sizeof digest};
+        status st = store_mark_seen(r->gathering.store, r->slice.id, key, &is_new, e);
+        if (st) return st;
+        b->n_new += is_new;
+        if (ok && instant_cmp(read.at, r->slice.hi) <= 0 && instant_cmp(read.at, b->newest) > 0)
+            b->newest = read.at;
+    }
+    return ST_OK;
+}
+
+/* What the page means.  A scroll that has ended is followed by empty pages, which need not be
+ * asked for. */
+static slice_next feed(reading *r, slice_page *b, const char **why)
+{
+    slice_next next = slice_feed(&r->slice, b, r->passes_left, why);
+    slice_page none = {.total = b->total, .newest = INSTANT_MIN};
+    while (next == SLICE_MORE && r->slice.page > 1 && !r->next.n)
+        next = slice_feed(&r->slice, &none, r->passes_left, why);
+    return next;
+}
+
+static status save(reading *r, bool forget, err *e)
+{
+    store *s = r->gathering.store;
+    bool goes_on = r->slice.state == SLICE_OPEN && r->slice.page > 1;
+    status st = forget && r->slice.id ? store_forget_seen(s, r->slice.id, e) : ST_OK;
+    if (st == ST_OK) st = store_save_slice(s, buf_view(&r->name), &r->slice, e);
+    if (st == ST_OK) st = store_set(s, r->key.p, goes_on ? buf_view(&r->next) : STR(""), e);
+    return st;
+}
+
+/* Keeps the page and the progress, in one transaction. */
+static status commit_page(reading *r, slice_next *next, const char **why, err *e)
+{
+    store *s = r->gathering.store;
+    slice_page b = {.n_records = r->page.n_records, .total = r->page.total, .newest = INSTANT_MIN};
+    status st = store_begin(s, e);
+    if (st == ST_OK) st = gather(&r->gathering, r->parts, r->n_parts, "contacts", e);
+    if (st == ST_OK) st = mark_contacts(r, &b, e);
+    if (st == ST_OK) *next = feed(r, &b, why);
+    if (st == ST_OK) st = save(r, *next != SLICE_MORE, e);
+    if (st == ST_OK) st = store_commit(s, e);
+    store_rollback(s); /* no-op after a commit */
+    return st;
+}
+
+/* Begins the scroll anew: its token is not known any more. */
+static status start_over(reading *r, err *e)
+{
+    store *s = r->gathering.store;
+    log_say(r->o->log, LOG_INFO, "the scroll of contacts has expired: reading it again");
+    slice_restart(&r->slice, CONTACTS_PAGE);
+    buf_clear(&r->next);
+    status st = store_begin(s, e);
+    if (st == ST_OK) st = save(r, true, e);
+    if (st == ST_OK) st = store_commit(s, e);
+    store_rollback(s);
+    return st;
+}
+
+static status read_page(reading *r, bool fresh, slice_next *next, const char **why, err *e)
+{
+    bool expired = false;
+    bool first = r->slice.page == 1;
+    contacts_query q = {.from = r->slice.lo,
+                        .to = instant_add(r->slice.hi, 86400),
+                        .token = first ? (str){0} : buf_view(&r->token),
+                        .token_refused = &expired};
+    *next = SLICE_MORE;
+    if (!first && !r->token.n) return start_over(r, e);
+    status st = source_get_contacts(r->source, &q, &r->page, &r->next, e);
+    if (st) return st;
+    if (expired) return start_over(r, e);
+    instant settled = instant_add(r->page.server_date, -r->o->settle);
+    if (fresh && r->page.has_server_date && instant_cmp(settled, r->slice.hi) < 0)
+        r->slice.hi = settled;
+    r->parts = NULL;
+    r->n_parts = r->cap_parts = 0;
+    for (size_t i = 0; st == ST_OK && i < r->page.n_records; i++)
+        st = take_contact(r, r->page.records[i], e);
+    if (st == ST_OK) st = commit_page(r, next, why, e);
+    arena_reset(&r->memory);
+    gathering_rest(&r->gathering);
+    return st;
+}
+
+/* --- a slice --------------------------------------------------------------------------------- */
+
+static status read_slice(reading *r, bool fresh, err *e)
+{
+    slice_next next = SLICE_MORE;
+    const char *why = "";
+    r->passes_left = SLICE_PASSES - 1;
+    while (next == SLICE_MORE || next == SLICE_AGAIN) {
+        uint32_t pass = r->slice.pass;
+        status st = read_page(r, fresh, &next, &why, e);
+        if (st) return st;
+        fresh = false;
+        log_progress(r->o->log, "fetching contacts", r->slice.seen,
+                     r->slice.total_last > 0 ? (uint64_t)r->slice.total_last : 0);
+        buf_clear(&r->token);
+        buf_str(&r->token, buf_view(&r->next));
+        if (!buf_ok(&r->token)) return err_nomem(e, "reading contacts");
+        bool expired = next == SLICE_MORE && r->slice.pass != pass;
+        if ((next == SLICE_AGAIN || expired) && !r->passes_left--)
+            return err_set(e, ST_INCOMPLETE,
+                           "the scroll of contacts does not come to its end; what arrived is kept, "
+                           "run again to go on");
+    }
+    if (next == SLICE_FINISHED) return ST_OK;
+    return err_set(e, ST_INCOMPLETE,
+                   "the contacts given do not agree with their number: %s; what arrived is kept, "
+                   "run again to go on",
+                   why);
+}
+
+/* Takes up what is unfinished, or plans what is to be read, up to now. */
+static status begin(reading *r, bool *fresh, err *e)
+{
+    bool found, has_token;
+    store *s = r->gathering.store;
+    instant cursor = INSTANT_MIN, lowest = INSTANT_MIN, lo = r->o->since;
+    status st = store_open_slice(s, buf_view(&r->name), &r->slice, &found, e);
+    if (st) return st;
+    *fresh = !found;
+    buf_clear(&r->token);
+    if (found) return store_get(s, r->key.p, &r->token, &has_token, e);
+    st = store_cursor(s, buf_view(&r->name), &cursor, &lowest, &found, e);
+    if (st) return st;
+    if (found && instant_cmp(lo, lowest) < 0) cursor = INSTANT_MIN;
+    if (r->o->resync) {
+        cursor = INSTANT_MIN;
+        lo = *r->o->resync;
+    }
+    r->slice = slice_plan(cursor, lo, r->o->lookback, instant_add(clock_now(), -r->o->settle),
+                          CONTACTS_PAGE);
+    buf_clear(&r->next);
+    st = store_begin(s, e);
+    if (st == ST_OK) st = save(r, false, e);
+    if (st == ST_OK) st = store_commit(s, e);
+    store_rollback(s);
+    return st;
+}
+
+status sync_contacts(store *s, source *src, const shape *form, const sync_options *o,
+                     sync_counts *counts, err *e)
+{
+    reading r = {.source = src, .o = o};
+    bool fresh = false;
+    status st = ST_OK;
+    r.gathering = (gathering){
+        .store = s, .log = o->log, .counts = counts, .shape = form, .redactor = o->redactor};
+    buf_fmt(&r.name, "%s#contacts", o->source_name);
+    buf_fmt(&r.key, "scroll %s", o->source_name);
+    if (!buf_cstr(&r.name) || !buf_cstr(&r.key)) st = err_nomem(e, "reading contacts");
+    while (st == ST_OK && !fresh) { /* what was unfinished first, then up to now */
+        st = begin(&r, &fresh, e);
+        if (st == ST_OK) st = read_slice(&r, fresh, e);
+    }
+    log_progress_end(o->log, "fetching contacts", r.slice.seen);
+    gathering_release(&r.gathering);
+    source_page_release(&r.page);
+    arena_release(&r.memory);
+    buf_release(&r.name);
+    buf_release(&r.key);
+    buf_release(&r.token);
+    buf_release(&r.next);
+    return st;
+}

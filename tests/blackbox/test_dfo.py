@@ -1,0 +1,289 @@
+"""source.type = dfo: contacts and messages of Digital Engagement, the same data set."""
+
+import json
+import signal
+import time
+
+import dfo
+import faults
+import pytest
+from conftest import CLIENT_ID, SECRET, Place, check_fails, check_one_line
+from records import instant
+from test_auth import KEY, KEY_ID, KEY_SECRET
+from test_cognigy import plain, raw
+from test_run import check_is, conversation
+
+
+@pytest.fixture
+def talks(few):
+    return plain(few)
+
+
+@pytest.fixture
+def serve(tmp_path, small):
+    """serve(interactions, **attributes of the service) -> Place."""
+    services = []
+
+    def make(interactions, **attributes):
+        service = dfo.Dfo(dfo.rows_of(interactions))
+        service.client_id, service.client_secret = CLIENT_ID, SECRET
+        service.access_key = (KEY_ID, KEY_SECRET)
+        for name, value in attributes.items():
+            setattr(service, name, value)
+        services.append(service.start())
+        directory = tmp_path / ("dfo%d" % len(services))
+        directory.mkdir()
+        return Place(directory, service, small).configure(source={
+            "type": "dfo", "auth": "password", "issuer": service.url, "access_key_id": KEY_ID,
+            "rating_field": "csat", "max_wait": "5s", "timeout": "2s", "max_attempts": 3})
+
+    yield make
+    for service in services:
+        service.stop()
+
+
+def run(place, *args, **options):
+    return place.run(*(args or ("run",)), env=KEY, timeout=60, **options)
+
+
+def as_text(talks):
+    """A custom field holds a text."""
+    return [raw({**t, "rating": str(t["rating"])} if "rating" in t else t) for t in talks]
+
+
+def stored(place):
+    return place.json("status")["interactions"]
+
+
+@pytest.mark.parametrize("attributes", [{}, {"bare": True}, {"knows_dates": False},
+                                        {"snapshot": False}], ids=str)
+def test_the_same_data_set(serve, talks, expected, attributes):
+    place = serve(talks, **attributes)
+    summary = place.json("run", env=KEY)
+    check_is(place, expected(as_text(talks)))
+    assert summary["interactions"]["new"] == summary["interactions"]["stored"] == 60
+    assert summary["interactions"]["updated"] == 0
+    asked = len(place.tenant.requests("messages"))
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+    assert len(place.tenant.requests("messages")) == asked, "what is known is asked for again"
+
+
+def test_equal_to_interactions(serve, make_place, talks):
+    place, other = serve(talks), make_place(as_text(talks))
+    run(place, status=0)
+    other.run("run", status=0)
+    assert place.read() == other.read() and place.ledger() == other.ledger()
+
+
+@pytest.mark.parametrize("n", [0, 1, 25, 26, 50])
+def test_numbers_of_contacts(serve, talks, n):
+    place = serve(talks[:n])
+    run(place, "sync", status=0)
+    assert stored(place) == n
+
+
+def test_long_messages_are_asked_for_whole(serve, expected):
+    talk = conversation("c_1", said="Please tell me " + "more and " * 60 + "all",
+                        answer="It goes like this: " + "and then " * 70 + "the end.")
+    place = serve([talk])
+    run(place, status=0)
+    assert b"the end." in place.read() and b"all" in place.read()
+    assert len([r for r in place.tenant.requests("messages") if "/messages/" in r.path]) == 2
+
+
+def test_who_speaks(serve):
+    """The bot by its mark, by name, or whoever answers; people and surveys do not count."""
+    talk = conversation("c_1", timestamp="2026-05-05T12:00:00Z")
+    talk["messages"] = [{"from": "user", "text": "Is anybody there?"},
+                        {"from": "survey", "text": "Are you content?"},
+                        {"from": "agent", "text": "I am a person"},
+                        {"from": "bot", "text": "I am a bot"}]
+    answers = {"": "I am a bot", "*": "I am a person", "bot_1": "I am a person",
+               "x, y": None}
+    for users, answer in answers.items():
+        place = serve([talk]).configure(source={"bot_users": users})
+        run(place, status=0)
+        turns = place.json("explain", "c_1")["turns"]
+        assert [t["bot_response"] for t in turns] == ([answer] if answer else []), users
+
+
+def test_ratings(serve):
+    """Of the field that is named, a text or a number; without it, none."""
+    talks = [conversation("c_%d" % k, said="Wish number %d" % k) for k in range(3)]
+    place = serve(talks)
+    contacts = place.tenant.contacts
+    contacts[1]["customFields"] = [{"ident": "csat", "value": 4.5}]
+    contacts[2]["customFields"] = [{"ident": "other", "value": 5}]
+    run(place, status=0)
+    shown = [place.json("explain", "c_%d" % k)["rating"] for k in range(3)]
+    assert shown == ["5", 4.5, None]
+
+
+def test_removed_content_and_odd_rows(serve):
+    talks = [conversation("c_%d" % k, said="Wish number %d" % k) for k in range(4)]
+    place = serve(talks)
+    messages = place.tenant.messages
+    messages["c_1"][0]["contentRemoved"] = {"reason": "GDPR", "removedAt": "2026-06-01T00:00:00Z"}
+    messages["c_2"][0]["messageContent"] = {"type": "PLUGIN", "fallbackText": "A button"}
+    messages["c_3"][0]["createdAtWithMilliseconds"] = "never"
+    place.tenant.contacts.append({"id": "", "createdAt": "2026-01-01T00:00:00Z",
+                                  "status": "closed"})
+    result = run(place, status=0)
+    assert sum("rejected:" in line for line in result.lines) == 2, result
+    assert [len(place.json("explain", "c_%d" % k)["turns"]) for k in range(4)] == [1, 0, 1, 0]
+    assert place.json("explain", "c_2")["turns"][0]["user_utterance"] == "A button"
+
+
+def test_late_rating(serve, talks, expected):
+    unrated = next(t for t in talks if "rating" not in t and t["messages"])
+    place = serve(talks).configure(source={"lookback": "365d"})
+    run(place, status=0)
+    for contact in place.tenant.contacts:
+        if contact["id"] == unrated["id"]:
+            contact["customFields"].append({"ident": "csat", "value": "5"})
+    summary = place.json("run", env=KEY)
+    assert summary["interactions"]["updated"] == 1
+    check_is(place, expected(as_text([{**t, "rating": 5} if t is unrated else t for t in talks])))
+
+
+def test_redacted_before_it_is_stored(serve):
+    talk = conversation("c_1", said="My card is 4111 1111 1111 1111")
+    place = serve([talk]).configure(redact={"rules": "card", "store": "yes"})
+    run(place, status=0)
+    run(place, status=0)
+    assert b"[CARD]" in place.read()
+    assert "4111" not in str(place.json("explain", "c_1"))
+
+
+# The service changes while it is read
+
+@pytest.mark.parametrize("snapshot", [True, False])
+@pytest.mark.parametrize("which", ["read", "unread"])
+def test_contacts_deleted_while_reading(serve, talks, expected, snapshot, which):
+    place = serve(talks, snapshot=snapshot)
+    in_order = sorted(talks, key=lambda t: instant(t["timestamp"]))
+    gone = in_order[:5] if which == "read" else in_order[-5:]
+    place.tenant.fault(lambda r: r.kind == "contacts" and "scrollToken" in r.query, faults.mutate(
+        lambda s: [s.delete(t["id"]) for t in gone]), times=1)
+    assert run(place).status in (0, 3)
+    run(place, status=0)
+    left = talks if which == "read" else [t for t in talks if t not in gone]
+    check_is(place, expected(as_text(left)))
+
+
+def test_contacts_come_while_reading(serve, talks, expected):
+    place = serve(talks[30:], snapshot=False).configure(source={"lookback": "365d"})
+    place.tenant.fault(lambda r: r.kind == "contacts" and "scrollToken" in r.query, faults.mutate(
+        lambda s: s.add(dfo.rows_of(talks[:30]))), times=1)
+    assert run(place).status in (0, 3)
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+
+
+def nth(n, kind="contacts"):
+    count = [0]
+
+    def when(request):
+        if request.kind != kind:
+            return False
+        count[0] += 1
+        return n is None or count[0] == n
+    return when
+
+
+def forget(request, answer):
+    request.tenant.forget_scrolls()
+    return answer(request)
+
+
+def repeat(request, answer):
+    """Every page is the first."""
+    value = json.loads(answer(request).body)
+    value["data"] = request.tenant.contacts[:25]
+    return dfo.json_of({**value, "hits": 60, "scrollToken": "for ever"})
+
+
+CASES = {
+    "429": (lambda s: s.fault(nth(2), faults.throttle(1)), 0),
+    "429 to messages": (lambda s: s.fault(nth(7, "messages"), faults.throttle("0.2")), 0),
+    "429 for ever": (lambda s: s.fault(nth(None), faults.throttle("0")), 3),
+    "500": (lambda s: s.fault(nth(2), faults.status(500)), 0),
+    "503 for ever, of messages": (lambda s: s.fault(
+        nth(None, "messages"), faults.status(503, headers={"Retry-After": "0"})), 3),
+    "cut short": (lambda s: s.fault(nth(2), faults.truncate(500)), 0),
+    "cut short, a message": (lambda s: s.fault(nth(3, "messages"), faults.truncate(50)), 0),
+    "html": (lambda s: s.fault(nth(9, "messages"), faults.html()), 0),
+    "reset": (lambda s: s.fault(nth(2), faults.reset()), 0),
+    "token revoked": (lambda s: s.fault(nth(2), faults.revoke()), 0),
+    "token revoked among messages": (lambda s: s.fault(nth(30, "messages"), faults.revoke()), 0),
+    "403": (lambda s: setattr(s, "scopes", ""), 4),
+    "404": (lambda s: s.fault(nth(None), faults.status(404)), 1),
+    "scroll expired": (lambda s: s.fault(nth(2), forget), 0),
+    "scroll expires always": (lambda s: s.fault(
+        lambda r: "scrollToken" in r.query, faults.status(400)), 3),
+    "same page": (lambda s: s.fault(nth(None), repeat), 3),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_fault(serve, talks, expected, name):
+    arm, status = CASES[name]
+    place = serve(talks)
+    arm(place.tenant)
+    result = run(place, "run", "--quiet")
+    assert result.status == status, result
+    if result.status:
+        check_one_line(result)
+        assert "out.csv" not in place.names()
+    else:
+        check_is(place, expected(as_text(talks)))
+    assert len(place.tenant.log) < 300, "work without bound"
+    place.tenant.heal()
+    place.tenant.scopes = "openid"
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+    assert stored(place) == 60
+
+
+def test_a_run_is_taken_up(serve, talks, expected):
+    """Where it was, by the token that was kept."""
+    place = serve(talks).configure(source={"max_attempts": 1})
+    place.tenant.fault(nth(2), faults.status(503), times=1)
+    run(place, status=3)
+    assert stored(place) == 25
+    asked = len(place.tenant.requests("contacts"))
+    run(place, status=0)
+    assert "scrollToken" in place.tenant.requests("contacts")[asked].query
+    check_is(place, expected(as_text(talks)))
+
+
+def test_killed(serve, talks, expected):
+    """kill -9 between pages and among messages."""
+    place = serve(talks)
+    for kind, number in (("contacts", 1), ("messages", 12), ("contacts", 2), ("messages", 20)):
+        place.tenant.fault(nth(number, kind), faults.delay(30), times=1)
+        before = len(place.tenant.requests(kind))
+        process = place.start("run", env=KEY)
+        while len(place.tenant.requests(kind)) < before + number and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        place.tenant.heal()
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+    assert stored(place) == 60
+
+
+def test_doctor(serve, talks):
+    place = serve(talks)
+    told = place.json("doctor", env=KEY)
+    assert told["status"] == "ok", told
+    place.tenant.scopes = ""
+    told = place.json("doctor", env=KEY, status=4)
+    assert "page" in [c["name"] for c in told["checks"] if c["status"] == "failed"]
+
+
+def test_wrong_key(serve, talks):
+    check_fails(serve(talks).run("run", env={"TAMIS_ACCESS_KEY_SECRET": "old"}), 4,
+                "access_key_id")
