@@ -139,6 +139,14 @@ static const key keys[] = {
      "the ledger of what was left out, as JSON lines"},
     {"export", "report", KEY_TEXT, AT(export.report), "", NULL, 0, 0,
      "a page about the curation, as tamis report prints it; it holds conversation text"},
+    {"export", "rasa", KEY_TEXT, AT(export.rasa), "", NULL, 0, 0,
+     "Rasa NLU YAML: each row an intent, what was removed in its favour its examples"},
+    {"export", "cognigy", KEY_TEXT, AT(export.cognigy), "", NULL, 0, 0,
+     "the same as CSV for Cognigy's upload of intents"},
+    {"export", "manifest", KEY_TEXT, AT(export.manifest), "", NULL, 0, 0,
+     "a JSON object about the files: hashes, configuration, model, counts"},
+    {"export", "columns", KEY_CHOICE, AT(export.columns), "reference", "reference|all", 0, 0,
+     "of the CSV: the eight of the reference, or all: also what a row stands for"},
 };
 
 enum { N_KEYS = sizeof keys / sizeof *keys };

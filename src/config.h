@@ -39,6 +39,7 @@ typedef struct config {
     } store;
     struct {
         const char *csv, *jsonl, *chat, *removed, *report;
+        const char *rasa, *cognigy, *manifest, *columns;
     } export;
     arena texts;
 } config;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "report_view.h"
 #include "dedup/forced.h"
+#include "manifest.h"
 #include "units.h"
 #include "verdicts.h"
 
@@ -176,9 +177,13 @@ static status export_report(const job *j, const char *path, const dataset *d, co
 static status export_one(const job *j, out_file which, const char *path, const dataset *d,
                          summary *s, err *e)
 {
-    static const export_format formats[OUT_REMOVED] = {
-        [OUT_CSV] = EXPORT_CSV, [OUT_JSONL] = EXPORT_JSONL, [OUT_CHAT] = EXPORT_CHAT};
-    export_rows rows = {d->turns, d->verdicts, d->n_turns};
+    static const export_format formats[OUT_REMOVED] = {[OUT_CSV] = EXPORT_CSV,
+                                                       [OUT_JSONL] = EXPORT_JSONL,
+                                                       [OUT_CHAT] = EXPORT_CHAT,
+                                                       [OUT_RASA] = EXPORT_RASA,
+                                                       [OUT_COGNIGY] = EXPORT_COGNIGY};
+    bool all = strcmp(j->config->export.columns, "all") == 0;
+    export_rows rows = {d->turns, d->verdicts, d->n_turns, all};
     if (!*path) return ST_OK;
     if (!s->turns.kept && which < OUT_REMOVED && !(j->writes_empty && access(path, F_OK) == 0)) {
         log_say(j->log, LOG_WARNING, "no row to export: %s is left as it was", path);
@@ -190,6 +195,10 @@ static status export_one(const job *j, out_file which, const char *path, const d
         st = export_removed(path, &rows, d->dropped, d->n_dropped, out, e);
     else if (which == OUT_REPORT)
         st = export_report(j, path, d, s, out, e);
+    else if (which == OUT_MANIFEST)
+        st = manifest_write(j, d, s, path, out, e);
+    else if (which == OUT_RASA || which == OUT_COGNIGY)
+        st = export_intents(formats[which], path, &rows, out, e);
     else
         st = export_file(formats[which], path, &rows, out, e);
     if (st == ST_OK) s->files[which].path = path;
@@ -199,11 +208,11 @@ static status export_one(const job *j, out_file which, const char *path, const d
 status pipeline_export(const job *j, const dataset *d, summary *s, err *e)
 {
     const config *c = j->config;
-    const char *paths[OUT_COUNT] = {[OUT_CSV] = c->export.csv,
-                                    [OUT_JSONL] = c->export.jsonl,
-                                    [OUT_CHAT] = c->export.chat,
-                                    [OUT_REMOVED] = c->export.removed,
-                                    [OUT_REPORT] = c->export.report};
+    const char *paths[OUT_COUNT] = {
+        [OUT_CSV] = c->export.csv,         [OUT_JSONL] = c->export.jsonl,
+        [OUT_CHAT] = c->export.chat,       [OUT_RASA] = c->export.rasa,
+        [OUT_COGNIGY] = c->export.cognigy, [OUT_REMOVED] = c->export.removed,
+        [OUT_REPORT] = c->export.report,   [OUT_MANIFEST] = c->export.manifest};
     double start = clock_monotonic();
     status st = ST_OK;
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)

@@ -6,7 +6,15 @@
 #include "base/json.h"
 #include "forget.h"
 
-static const char *const file_names[OUT_COUNT] = {"csv", "jsonl", "chat", "removed", "report"};
+static const char *const file_names[OUT_COUNT] = {
+    [OUT_CSV] = "csv",       [OUT_JSONL] = "jsonl",      [OUT_CHAT] = "chat",
+    [OUT_RASA] = "rasa",     [OUT_COGNIGY] = "cognigy",  [OUT_REMOVED] = "removed",
+    [OUT_REPORT] = "report", [OUT_MANIFEST] = "manifest"};
+
+const char *summary_file_name(out_file i)
+{
+    return file_names[i];
+}
 
 typedef unsigned long long ull;
 

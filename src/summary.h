@@ -7,7 +7,17 @@
 #include "redaction.h"
 #include "sync.h"
 
-typedef enum { OUT_CSV, OUT_JSONL, OUT_CHAT, OUT_REMOVED, OUT_REPORT, OUT_COUNT } out_file;
+typedef enum {
+    OUT_CSV,
+    OUT_JSONL,
+    OUT_CHAT,
+    OUT_RASA,
+    OUT_COGNIGY,
+    OUT_REMOVED,
+    OUT_REPORT,
+    OUT_MANIFEST,
+    OUT_COUNT
+} out_file;
 
 typedef struct summary {
     bool synced, curated; /* which parts ran */
@@ -29,6 +39,9 @@ typedef struct summary {
     } seconds;
     source_stats http;
 } summary;
+
+/* "csv", "jsonl" ...: the key of [export]. */
+const char *summary_file_name(out_file i);
 
 /* The object of INTERFACE.md, "run, sync, import, curate, export with --json", a line. */
 void summary_write_json(const summary *s, buf *out);

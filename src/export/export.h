@@ -14,6 +14,7 @@ typedef struct export_rows {
     const turn *turns;       /* [n_turns] */
     const verdict *verdicts; /* [n_turns] */
     size_t n_turns;
+    bool all_columns; /* of the CSV: what the JSON lines have */
 } export_rows;
 
 /* What went before it was compared, for the ledger. */
@@ -28,13 +29,19 @@ typedef struct export_result {
     char sha256[SHA256_HEX];
 } export_result;
 
-typedef enum { EXPORT_CSV, EXPORT_JSONL, EXPORT_CHAT } export_format;
+typedef enum { EXPORT_CSV, EXPORT_JSONL, EXPORT_CHAT, EXPORT_RASA, EXPORT_COGNIGY } export_format;
 
 /* EXPORT_CSV: the eight columns of the reference as Python's csv.DictWriter writes them
- * (CRLF, minimal quoting).  EXPORT_JSONL: the same as objects.  EXPORT_CHAT:
+ * (CRLF, minimal quoting).  EXPORT_JSONL: the same as objects, and what each row stands for
+ * (row_weights.h): conversation_turn, duplicates, first_seen, last_seen, mean_rating.  EXPORT_CHAT:
  * {"messages":[{"role":"user",...},{"role":"assistant",...}]}. */
 status export_file(export_format format, const char *path, const export_rows *rows,
                    export_result *out, err *e) MUST_USE;
+
+/* EXPORT_RASA: NLU data as YAML.  EXPORT_COGNIGY: intents as CSV.  Each row is an intent, its
+ * utterance and those removed in its favour the examples. */
+status export_intents(export_format format, const char *path, const export_rows *rows,
+                      export_result *out, err *e) MUST_USE;
 
 /* The ledger as JSON lines, by interaction id (bytes), then turn; an interaction that went
  * as a whole has turn null. */

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "export/export.h"
+#include "export/row_weights.h"
 
 /* Bytes gathered before they go to the file. */
 enum { CHUNK = 1 << 16 };
@@ -28,7 +29,12 @@ void csv_write_field(buf *b, str field)
     buf_char(b, '"');
 }
 
-static void write_csv(buf *b, const turn *t, uint64_t row)
+static double mean_rating(const row_weight *w)
+{
+    return w->ratings / (double)(w->duplicates + 1);
+}
+
+static void write_csv(buf *b, const turn *t, uint64_t row, const row_weight *w)
 {
     const str fields[] = {t->of->id,      t->of->timestamp,  t->of->bot_id,
                           t->rating_text, t->user_utterance, t->bot_response};
@@ -36,7 +42,16 @@ static void write_csv(buf *b, const turn *t, uint64_t row)
         csv_write_field(b, fields[i]);
         buf_char(b, ',');
     }
-    buf_fmt(b, "1.0,%llu\r\n", (unsigned long long)row);
+    buf_fmt(b, "1.0,%llu", (unsigned long long)row);
+    if (w) {
+        buf_fmt(b, ",%u,%llu,", t->number, (unsigned long long)w->duplicates);
+        csv_write_field(b, w->first->timestamp);
+        buf_char(b, ',');
+        csv_write_field(b, w->last->timestamp);
+        buf_char(b, ',');
+        number_write_json(b, mean_rating(w));
+    }
+    buf_z(b, "\r\n");
 }
 
 static void member(buf *b, const char *name, str text)
@@ -47,7 +62,7 @@ static void member(buf *b, const char *name, str text)
     buf_z(b, ", ");
 }
 
-static void write_jsonl(buf *b, const turn *t, uint64_t row)
+static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w)
 {
     buf_char(b, '{');
     member(b, "interaction_id", t->of->id);
@@ -58,7 +73,14 @@ static void write_jsonl(buf *b, const turn *t, uint64_t row)
     buf_z(b, ", ");
     member(b, "user_utterance", t->user_utterance);
     member(b, "bot_response", t->bot_response);
-    buf_fmt(b, "\"similarity_score\": 1.0, \"dedup_group\": %llu}\n", (unsigned long long)row);
+    buf_fmt(b, "\"similarity_score\": 1.0, \"dedup_group\": %llu, ", (unsigned long long)row);
+    buf_fmt(b, "\"conversation_turn\": %u, \"duplicates\": %llu, ", t->number,
+            (unsigned long long)w->duplicates);
+    member(b, "first_seen", w->first->timestamp);
+    member(b, "last_seen", w->last->timestamp);
+    buf_z(b, "\"mean_rating\": ");
+    number_write_json(b, mean_rating(w));
+    buf_z(b, "}\n");
 }
 
 static void write_chat(buf *b, const turn *t)
@@ -70,43 +92,54 @@ static void write_chat(buf *b, const turn *t)
     buf_z(b, "}]}\n");
 }
 
-static void write_row(export_format format, buf *b, const turn *t, uint64_t row)
+static void write_row(export_format format, buf *b, const export_rows *rows, const row_weights *w,
+                      size_t i, uint64_t row)
 {
-    switch (format) {
-    case EXPORT_CSV:
-        write_csv(b, t, row);
-        break;
-    case EXPORT_JSONL:
-        write_jsonl(b, t, row);
-        break;
-    case EXPORT_CHAT:
+    const turn *t = &rows->turns[i];
+    if (format == EXPORT_CSV)
+        write_csv(b, t, row, rows->all_columns ? &w->of[i] : NULL);
+    else if (format == EXPORT_JSONL)
+        write_jsonl(b, t, row, &w->of[i]);
+    else
         write_chat(b, t);
-        break;
+}
+
+static status write_rows(export_format format, const export_rows *rows, const row_weights *w,
+                         file_out *f, uint64_t *n, err *e)
+{
+    buf b = {0};
+    status st = ST_OK;
+    if (format == EXPORT_CSV) {
+        buf_z(&b, "interaction_id,timestamp,bot_id,rating,user_utterance,bot_response,"
+                  "similarity_score,dedup_group");
+        if (rows->all_columns)
+            buf_z(&b, ",conversation_turn,duplicates,first_seen,last_seen,mean_rating");
+        buf_z(&b, "\r\n");
     }
+    for (size_t i = 0; st == ST_OK && i < rows->n_turns; i++) {
+        if (rows->verdicts[i].kept_row != NO_ROW) continue;
+        write_row(format, &b, rows, w, i, (*n)++);
+        if (b.n < CHUNK) continue;
+        st = file_write(f, buf_view(&b), e);
+        b.n = 0;
+    }
+    if (st == ST_OK && !buf_ok(&b)) st = err_nomem(e, "writing the rows");
+    if (st == ST_OK) st = file_write(f, buf_view(&b), e);
+    buf_release(&b);
+    return st;
 }
 
 status export_file(export_format format, const char *path, const export_rows *rows,
                    export_result *out, err *e)
 {
-    file_out f;
-    buf b = {0};
+    file_out f = {0};
+    row_weights w = {0};
     *out = (export_result){0};
-    status st = file_begin(&f, path, e);
-    if (st) return st;
-    if (format == EXPORT_CSV)
-        buf_z(&b, "interaction_id,timestamp,bot_id,rating,user_utterance,bot_response,"
-                  "similarity_score,dedup_group\r\n");
-    for (size_t i = 0; st == ST_OK && i < rows->n_turns; i++) {
-        if (rows->verdicts[i].kept_row != NO_ROW) continue;
-        write_row(format, &b, &rows->turns[i], out->rows++);
-        if (b.n < CHUNK) continue;
-        st = file_write(&f, buf_view(&b), e);
-        b.n = 0;
-    }
-    if (st == ST_OK && !buf_ok(&b)) st = err_nomem(e, "writing the rows");
-    if (st == ST_OK) st = file_write(&f, buf_view(&b), e);
+    status st = row_weights_init(&w, rows, e);
+    if (st == ST_OK) st = file_begin(&f, path, e);
+    if (st == ST_OK) st = write_rows(format, rows, &w, &f, &out->rows, e);
     if (st == ST_OK) st = file_commit(&f, out->sha256, e);
     file_abort(&f);
-    buf_release(&b);
+    row_weights_release(&w);
     return st;
 }

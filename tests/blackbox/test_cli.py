@@ -145,7 +145,9 @@ DEFAULTS = {
     "embed.precision": "exact", "dedup.threshold": "0.85", "dedup.domain": "all",
     "dedup.keep": "newest", "dedup.pins": "",
     "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
-    "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": ""}
+    "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": "",
+    "export.rasa": "", "export.cognigy": "", "export.manifest": "",
+    "export.columns": "reference"}
 
 
 def test_init_writes_what_loads(run, tmp_path):

@@ -1,0 +1,25 @@
+/* row_weights.h - what a row stands for: how often, when and how well rated. */
+#ifndef TAMIS_EXPORT_ROW_WEIGHTS_H
+#define TAMIS_EXPORT_ROW_WEIGHTS_H
+
+#include "export/export.h"
+
+/* Of a kept turn and the turns removed in its favour. */
+typedef struct row_weight {
+    uint64_t duplicates;             /* those turns */
+    const interaction *first, *last; /* oldest and newest of all; of equal instants the first in
+                                      * final order */
+    double ratings;                  /* their sum, in final order */
+    uint32_t member;                 /* the first of those turns; NO_ROW: none */
+} row_weight;
+
+typedef struct row_weights {
+    row_weight *of; /* [n_turns] of dropped turns: zeros */
+    uint32_t *next; /* [n_turns] the next turn with the same keeper; NO_ROW: none */
+} row_weights;
+
+/* Release in any case. */
+status row_weights_init(row_weights *w, const export_rows *rows, err *e) MUST_USE;
+void row_weights_release(row_weights *w);
+
+#endif
