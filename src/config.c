@@ -42,6 +42,8 @@ typedef struct key {
 static const key keys[] = {
     {"source", "type", KEY_CHOICE, AT(source.type), "interactions-v2",
      "interactions-v2|cognigy-odata|dfo|file", 0, 0, "interactions-v2, cognigy-odata, dfo or file"},
+    {"source", "path", KEY_TEXT, AT(source.path), "", NULL, 0, 0,
+     "file: a page, an array, or one interaction a line; .gz and .zst too; - is standard input"},
     {"source", "instance", KEY_TEXT, AT(source.instance), "", NULL, 0, 0,
      "acme: https://acme.cxone.com/oauth/token and /api/v2/interactions"},
     {"source", "base_url", KEY_TEXT, AT(source.base_url), "", NULL, 0, 0,

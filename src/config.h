@@ -11,7 +11,7 @@ typedef struct config {
         const char *type, *instance, *base_url, *token_url, *auth, *client_id;
         const char *client_auth, *issuer, *access_key_id, *access_key_secret_env;
         const char *access_key_secret_file, *api_key_header, *bot_field;
-        const char *rating_field, *bot_users;
+        const char *rating_field, *bot_users, *path;
         const char *client_secret_env, *client_secret_file, *scope, *since, *ca_file;
         double page_size, page_delay, lookback, settle, max_attempts, max_wait, wait_budget,
             timeout;

@@ -33,15 +33,33 @@ static void examine_configuration(const doctor_job *j, diagnosis *d)
             ->code = ST_USAGE;
         return;
     }
+    bool file = strcmp(c->source.type, "file") == 0;
     status st = rating_map_parse(str_from(c->filter.rating_map), &a, &map, &e);
-    if (st == ST_OK) st = source_settings_plain(&s, c, &e);
+    if (st == ST_OK && !file) st = source_settings_plain(&s, c, &e);
+    if (st == ST_OK && file && !*c->source.path)
+        st = err_set(&e, ST_USAGE, "no source.path: with source.type = file it names the file");
     if (st)
         diagnosis_fail(d, "configuration", &e, "set it in tamis.ini, or by --set for one run");
     else
         diagnosis_add(d, "configuration", CHECK_OK, NULL, "%s from %s", c->source.type,
-                      s.o.base_url);
+                      file ? c->source.path : s.o.base_url);
     source_settings_release(&s);
     arena_release(&a);
+}
+
+/* --- a file in the place of an API ----------------------------------------------------------- */
+
+static void examine_file(const doctor_job *j, diagnosis *d)
+{
+    const char *path = j->config->source.path;
+    if (!*path)
+        diagnosis_add(d, "file", CHECK_SKIPPED, NULL, "needs source.path");
+    else if (!strcmp(path, "-") || access(path, R_OK) == 0)
+        diagnosis_add(d, "file", CHECK_OK, NULL, "%s can be read", path);
+    else
+        diagnosis_add(d, "file", CHECK_FAILED,
+                      "set source.path to a file that is there and that this user can read",
+                      "cannot read %s: %s", path, strerror(errno));
 }
 
 /* --- model ---------------------------------------------------------------------------------- */
@@ -217,7 +235,10 @@ static void examine_export(const doctor_job *j, diagnosis *d)
 void doctor_examine(const doctor_job *j, diagnosis *d)
 {
     examine_configuration(j, d);
-    doctor_examine_api(j, d);
+    if (strcmp(j->config->source.type, "file"))
+        doctor_examine_api(j, d);
+    else
+        examine_file(j, d);
     examine_model(j, d);
     examine_store(j, d);
     examine_disk(j, d);

@@ -17,9 +17,7 @@
 #include "forget.h"
 #include "model_files.h"
 #include "pipeline.h"
-#include "source_settings.h"
-#include "sync_contacts.h"
-#include "sync_lists.h"
+#include "sync_source.h"
 #include "verify_run.h"
 #include "views.h"
 
@@ -174,45 +172,17 @@ static bool redacts_store(const config *c)
     return strcmp(c->redact.store, "yes") == 0;
 }
 
-/* By pages of whole interactions, by lists of their parts, or by contacts. */
-static status sync_any(store *s, source *src, const config *c, const sync_options *o,
-                       sync_counts *counts, err *e)
-{
-    bool contacts = source_has_contacts(src);
-    shape form = contacts ? dfo_shape : cognigy_shape;
-    form.bot_field = c->source.bot_field;
-    form.rating_field = c->source.rating_field;
-    form.bot_users = c->source.bot_users;
-    if (contacts) return sync_contacts(s, src, &form, o, counts, e);
-    return source_lists(src) ? sync_lists(s, src, &form, o, counts, e)
-                             : sync_run(s, src, o, counts, e);
-}
-
 static status part_sync(running *r, err *e)
 {
     const config *c = &r->t->config;
-    source_settings so = {0};
-    source *src = NULL;
-    sync_options o = {.since = INSTANT_MIN,
-                      .lookback = c->source.lookback,
-                      .settle = c->source.settle,
-                      .page_size = (uint32_t)c->source.page_size,
-                      .redactor = redacts_store(c) ? r->redactor : NULL,
-                      .resync = r->t->resync ? &r->t->resync_from : NULL,
-                      .log = &r->t->log};
-    status st = source_settings_read(&so, c, &r->t->log, r->t->stop, e);
-    if (st == ST_OK) st = source_open(&so.o, &src, e);
-    if (st == ST_OK) {
-        /* It fits: the configuration took it. */
-        if (*c->source.since && instant_parse(str_from(c->source.since), &o.since))
-            o.since = instant_add(o.since, -1e-9);
-        o.source_name = so.o.base_url;
-        st = sync_any(r->store, src, c, &o, &r->s.interactions, e);
-        r->s.http = source_statistics(src);
-        r->s.synced = true;
-    }
-    source_close(src);
-    source_settings_release(&so);
+    sync_job j = {.config = c,
+                  .store = r->store,
+                  .redactor = redacts_store(c) ? r->redactor : NULL,
+                  .resync = r->t->resync ? &r->t->resync_from : NULL,
+                  .log = &r->t->log,
+                  .stop = r->t->stop};
+    status st = sync_source(&j, &r->s.interactions, &r->s.http, e);
+    r->s.synced = st != ST_USAGE;
     return st;
 }
 
