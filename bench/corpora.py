@@ -52,6 +52,20 @@ def spread(distinct, count):
     return [all_texts[k * len(all_texts) // count] for k in range(count)]
 
 
+def newest_texts(corpus):
+    """All distinct user texts of a corpus, those of the newest interaction first."""
+    interactions = sorted((json.loads(raw) for raw in read_lines(path_of(corpus))),
+                          key=lambda i: i["id"])
+    interactions.sort(key=lambda i: i["timestamp"], reverse=True)
+    found = {}
+    for i in interactions:
+        for message in i["messages"]:
+            text = (message.get("text") or "").strip()
+            if message.get("from") == "user" and text:
+                found.setdefault(text)
+    return list(found)
+
+
 def write_texts(path, some):
     with open(path, "w", encoding="utf-8") as f:
         f.writelines(json.dumps({"text": t}) + "\n" for t in some)

@@ -9,6 +9,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 REQUIREMENTS = os.path.join(HERE, "peers.txt")
 ENCODE = os.path.join(HERE, "encode_peer.py")
+JOIN = os.path.join(HERE, "join_peer.py")
 SPACE_GB = 12  # torch as PyPI has it for Linux brings CUDA libraries: 6 GB, and as much to unpack
 
 # Each engine: what encode_peer.py calls it, and which graph it runs, if one.
@@ -92,6 +93,9 @@ class Peers:
         name, graph = ENGINES[engine]
         command = [self.python, ENCODE, name, model_dir, texts, out, str(threads)]
         return command + [self.graphs[graph]] if graph else command
+
+    def join_command(self, method, vectors, count, threshold, out):
+        return [self.python, JOIN, method, vectors, str(count), str(threshold), out]
 
     def why_not(self, engine):
         """Why an engine cannot run, or None."""

@@ -12,7 +12,7 @@ import os
 import statistics
 
 COLUMNS = ["case", "program", "isa", "quantity", "unit", "runs", "median", "min", "max", "note"]
-MEASURES = ["embed", "start", "end-to-end"]
+MEASURES = ["embed", "start", "end-to-end", "join"]
 ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
 MIB = 1024.0
 
@@ -24,6 +24,11 @@ SECONDS, CPU, PART = "seconds", "CPU seconds", "seconds: "
 PEAK, ANONYMOUS, BEYOND = "peak memory", "anonymous memory", "beyond the model"
 PEAK_OF, PEAK_UNIT = "peak: ", "Gop/s"
 SHARE = "share of the float32 peak"
+FAISS, NUMPY = "faiss range_search, greedy", "NumPy blocks, greedy"
+SEMHASH, SEMDEDUP = "SemHash", "rule of SemDeDup"
+WORK, KEPT = "seconds of the work alone", "kept rows"
+KEPT_NEAR, UNCOVERED = "kept rows with a kept neighbour", "removed rows that nothing covers"
+AGAIN, MET_ALL = "seconds of the second run", "rows that met all kept ones again"
 FAILED = "no figure"
 
 
@@ -118,7 +123,8 @@ class Table:
         r = self.find(case, program, isa, quantity)
         if not r or not r["median"]:
             return ""
-        middle, least, most = (number(float(r[k])) for k in ("median", "min", "max"))
+        middle, least, most = (number(float(r[k]), r["unit"] == "rows")
+                               for k in ("median", "min", "max"))
         return middle if r["runs"] == "1" else "%s (%s to %s)" % (middle, least, most)
 
     def runs(self, case, program, isa):
@@ -133,8 +139,8 @@ class Table:
         return max(isas, key=ISAS.index, default=None)
 
 
-def number(v):
-    if v >= 1000:
+def number(v, whole=False):
+    if whole or v >= 1000:
         return "{:,.0f}".format(v)
     return "%.*f" % (sum(v < bound for bound in (1, 10, 100)), v)
 
@@ -226,7 +232,40 @@ def end_section(head, table):
         yield notes(table, case) + parts(table, case)
 
 
-SECTIONS = {"embed": embed_section, "start": start_section, "end-to-end": end_section}
+def join_section(head, table):
+    yield "### Vectors to distinct rows, threshold 0.85\n"
+    for case in table.cases:
+        yield "**%s**: %s.\n" % (case, head.get("case " + case, ""))
+        if any(r["quantity"] == AGAIN for r in table.rows if r["case"] == case):
+            yield from incremental_table(table, case)
+            continue
+        base = table.value(case, FAISS, None, WORK)
+        yield markdown_table(
+            ["program", "instructions", "runs", "seconds of the work alone", "whole process",
+             "CPU seconds", "peak MiB", "kept", "kept, with a kept neighbour",
+             "removed, covered by nothing", "times as fast as faiss"],
+            list(program_rows(table, case, [WORK, SECONDS, CPU, PEAK, KEPT, KEPT_NEAR, UNCOVERED],
+                              lambda p, i: [ratio(base, table.value(case, p, i, WORK))])))
+        yield notes(table, case)
+    yield ("The work alone is what a program does once it is loaded and has read the vectors; for tamis "
+           "it includes the choice of a plan and the making of codes. What is wrong with a list of "
+           "kept rows is counted by `bench/join_peer.py check`, all pairs, in double precision "
+           "near the threshold.\n")
+
+
+def incremental_table(table, case):
+    for program, isa in table.programs(case):
+        batch, again = (table.value(case, program, isa, q) for q in (WORK, AGAIN))
+        yield markdown_table(
+            ["program", "instructions", "seconds, all rows", "seconds, the new ones into the others",
+             "share", "rows that met all kept ones"],
+            [[program, isa, table.cell(case, program, isa, WORK),
+              table.cell(case, program, isa, AGAIN), "%.1f %%" % (100 * again / batch),
+              table.cell(case, program, isa, MET_ALL)] if batch else [program, isa, "", "", "", ""]])
+
+
+SECTIONS = {"embed": embed_section, "start": start_section, "end-to-end": end_section,
+            "join": join_section}
 
 
 def verdict(met):
@@ -255,7 +294,7 @@ def embed_targets(embed, case):
 def targets(tables):
     """What was asked, and what was seen."""
     body = []
-    embed, start, end = (tables.get(m) for m in MEASURES)
+    embed, start, end, join = (tables.get(m) for m in MEASURES)
     for case in embed.cases if embed else []:
         body += embed_targets(embed, case)
     for case in start.cases if start else []:
@@ -279,7 +318,27 @@ def targets(tables):
                     "%.3f of it" % (own / other)
             body.append(["end to end (%s): %s" % (case, what),
                          verdict(compared(own, other, test)), seen])
+    body += join_targets(join) if join else []
     return markdown_table(["asked", "", "seen"], body) if body else ""
+
+
+def join_targets(join):
+    for case in join.cases:
+        isa = join.best_tamis(case)
+        own, other = join.value(case, TAMIS, isa, WORK), join.value(case, FAISS, None, WORK)
+        again = join.value(case, TAMIS, isa, AGAIN)
+        if not own:
+            continue
+        if other:
+            yield ["dedup (%s) at least 10 times as fast as faiss" % case,
+                   verdict(compared(own, other, lambda a, b: 10 * a <= b)),
+                   "%s times" % ratio(other, own)]
+        if again:
+            yield ["dedup (%s) within 2 %% of the time for all" % case,
+                   verdict(again <= 0.02 * own), "%.1f %%" % (100 * again / own)]
+        elif case.startswith("1,000,000"):
+            most = 60 if isa == "avx512vnni" else 180
+            yield ["dedup (%s) within %d s" % (case, most), verdict(own <= most), "%.0f s" % own]
 
 
 OPENING = """# What was measured

@@ -18,6 +18,7 @@ import peers as peers_module
 import results
 from corpora import ROOT
 from measure import Contender, measure
+from join import measure_join
 from results import MACHINE, SCRIPT, ST, TAMIS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -48,6 +49,8 @@ def command_line():
                    help="for texts to vectors each of them, for the rest the most")
     p.add_argument("--texts", type=int, metavar="N", default=5000)
     p.add_argument("--turns", metavar="LIST", default="1000,5000,10000")
+    p.add_argument("--rows", metavar="LIST", default="10000,30000,100000,300000,1000000",
+                   help="for join: how many vectors, real ones and more made of them")
     p.add_argument("--corpus", metavar="NAME", action="append",
                    help="for end to end; again for more (default: sgd-SYNTHETIC-ratings, "
                    "topical-chat)")
@@ -67,12 +70,13 @@ def command_line():
     try:
         args.turns = [int(n) for n in args.turns.split(",")]
         args.threads = [int(n) for n in args.threads.split(",")]
+        args.rows = [int(n) for n in args.rows.split(",")]
     except ValueError:
-        p.error("--turns, --threads: whole numbers, separated by commas")
+        p.error("--turns, --threads, --rows: whole numbers, separated by commas")
     args.corpus = args.corpus or ["sgd-SYNTHETIC-ratings", "topical-chat"]
     if args.quick:
         args.texts, args.turns, args.runs = min(args.texts, 500), [1000], min(args.runs, 2)
-        args.corpus = args.corpus[:1]
+        args.corpus, args.rows = args.corpus[:1], [10000]
     args.out = args.out or (os.path.join(ROOT, "build", "bench") if args.quick else HERE)
     return args
 
@@ -446,7 +450,8 @@ def job_rows(bench, case, c, note):
         yield results.row(case, c, results.PART + part, "s", (r["parts"][part] for r in c.runs))
 
 
-MEASURES = {"embed": measure_embed, "start": measure_start, "end-to-end": measure_job}
+MEASURES = {"embed": measure_embed, "start": measure_start, "end-to-end": measure_job,
+            "join": measure_join}
 
 
 def end_on_term(*_):
