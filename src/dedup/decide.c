@@ -196,7 +196,6 @@ static bool is_spared(const run *r, uint32_t row, uint32_t undecided)
     const verdict *p = prior_of(r, row);
     if (!p || r->entries[r->of[row]].floor < r->in->threshold) return false;
     if (p->kept_row == NO_ROW) return true;
-    if (p->score < r->in->threshold) return false;
     return p->kept_row >= undecided || r->out[p->kept_row].kept_row == NO_ROW;
 }
 

@@ -295,6 +295,24 @@ static void test_pairs_at_the_threshold(void **state)
     rows_free(&r);
 }
 
+/* Rows that are near none but the one before them. */
+static void test_pairs_side_by_side(void **state)
+{
+    (void)state;
+    enum { N = 900, DIM = 128 };
+    rows r = make_rows(N, N, DIM, 9, 1);
+    for (size_t v = 0; v < N; v++) {
+        float *x = r.vectors + v * DIM;
+        r.unit[v] = (uint32_t)v;
+        for (size_t i = 0; i < DIM; i++) x[i] = random_float();
+        for (size_t i = 0; v % 2 && i < DIM; i++)
+            x[i] = x[i] * 0.02f + r.vectors[(v - 1) * DIM + i];
+        normalise(x, DIM);
+    }
+    check_every_way(&r.in);
+    rows_free(&r);
+}
+
 /* --- work, not time ------------------------------------------------------------------------- */
 
 static greedy_counts count_work(const greedy_input *in, verdict *out)
@@ -554,7 +572,7 @@ static uint32_t take_from(history *h, size_t at)
 static void change(history *h)
 {
     const size_t most = h->n_items * 3 / 4;
-    size_t n_changes = 1 + random_below(30);
+    size_t n_changes = 1 + random_below((uint32_t)h->n / 15 + 10);
     uint32_t kind = random_below(5);
     while (n_changes--) {
         const uint32_t anywhere = random_below((uint32_t)h->n + 1);
@@ -641,7 +659,7 @@ static void shorten(rows *r)
 }
 
 typedef struct life {
-    size_t n_items;
+    size_t n_items, n_vectors;
     double spread;
     uint32_t groups;
     double threshold;
@@ -652,7 +670,7 @@ typedef struct life {
 static void live(life l)
 {
     const size_t n_items = l.n_items;
-    history h = {.all = make_rows(n_items, n_items * 2 / 3, 128, l.spread, l.groups),
+    history h = {.all = make_rows(n_items, l.n_vectors, 128, l.spread, l.groups),
                  .list = calloc(n_items, sizeof *h.list),
                  .unit = calloc(n_items, sizeof *h.unit),
                  .group = calloc(n_items, sizeof *h.group),
@@ -681,12 +699,13 @@ static void live(life l)
 static void test_histories_end_as_one_run(void **state)
 {
     (void)state;
-    live((life){900, 0.5, 1, 0.85, JOIN_ALL, NULL});
-    live((life){2600, 0.62, 1, 0.8, JOIN_PREFIX_28, NULL}); /* more than a block */
-    live((life){1800, 0.55, 3, 0.85, JOIN_PREFIX_28, NULL});
-    live((life){700, 0.3, 1, 0.97, JOIN_ALL, NULL});
-    live((life){1500, 0.3, 1, 0.9, JOIN_ALL, shorten});
-    live((life){1500, 0.3, 1, 0.7, JOIN_ALL, make_ties});
+    live((life){900, 700, 0.5, 1, 0.85, JOIN_ALL, NULL});
+    live((life){2600, 1800, 0.62, 1, 0.8, JOIN_PREFIX_28, NULL}); /* more than a block */
+    live((life){1800, 1200, 0.55, 3, 0.85, JOIN_PREFIX_28, NULL});
+    live((life){700, 600, 0.3, 1, 0.97, JOIN_ALL, NULL});
+    live((life){5000, 900, 0.3, 1, 0.9, JOIN_ALL, shorten});
+    live((life){1500, 1000, 0.3, 1, 0.7, JOIN_ALL, make_ties});
+    live((life){5000, 500, 0.45, 1, 0.85, JOIN_ALL, NULL}); /* few texts, said again and again */
 }
 
 /* A few new rows meet all kept ones; the others meet the few. */
@@ -742,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_every_plan_keeps_the_rule),
         cmocka_unit_test(test_hard_vectors_keep_the_rule),
         cmocka_unit_test(test_pairs_at_the_threshold),
+        cmocka_unit_test(test_pairs_side_by_side),
         cmocka_unit_test(test_a_crowd_costs_little),
         cmocka_unit_test(test_repeats_cost_nothing),
         cmocka_unit_test(test_small_groups_do_not_meet),
