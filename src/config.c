@@ -130,6 +130,8 @@ static const key keys[] = {
     {"dedup", "pins", KEY_TEXT, AT(dedup.pins), "", NULL, 0, 0,
      "a file of turns to keep or drop whatever the cosine says, a line each: keep ID, drop ID, or "
      "ID/TURN"},
+    {"conflicts", "below", KEY_NUMBER, AT(conflicts.below), "0.6", NULL, -1, 1,
+     "cosine of two answers from which on they say the same"},
     {"store", "url", KEY_TEXT, AT(store.url), "tamis.db", NULL, 0, 0,
      "a path, or postgresql://..."},
     {"export", "csv", KEY_TEXT, AT(export.csv), "cxone_training_data.csv", NULL, 0, 0,
@@ -145,6 +147,8 @@ static const key keys[] = {
      "Rasa NLU YAML: each row an intent, what was removed in its favour its examples"},
     {"export", "cognigy", KEY_TEXT, AT(export.cognigy), "", NULL, 0, 0,
      "the same as CSV for Cognigy's upload of intents"},
+    {"export", "conflicts", KEY_TEXT, AT(export.conflicts), "", NULL, 0, 0,
+     "rows whose duplicates were answered otherwise, as JSON lines, the largest groups first"},
     {"export", "manifest", KEY_TEXT, AT(export.manifest), "", NULL, 0, 0,
      "a JSON object about the files: hashes, configuration, model, counts"},
     {"export", "columns", KEY_CHOICE, AT(export.columns), "reference", "reference|all", 0, 0,

@@ -35,11 +35,14 @@ typedef struct config {
         const char *domain, *keep, *pins;
     } dedup;
     struct {
+        double below;
+    } conflicts;
+    struct {
         const char *url;
     } store;
     struct {
         const char *csv, *jsonl, *chat, *removed, *report;
-        const char *rasa, *cognigy, *manifest, *columns;
+        const char *rasa, *cognigy, *conflicts, *manifest, *columns;
     } export;
     arena texts;
 } config;

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "report_view.h"
+#include "conflicts.h"
 #include "dedup/forced.h"
 #include "manifest.h"
 #include "units.h"
@@ -195,6 +196,8 @@ static status export_one(const job *j, out_file which, const char *path, const d
         st = export_removed(path, &rows, d->dropped, d->n_dropped, out, e);
     else if (which == OUT_REPORT)
         st = export_report(j, path, d, s, out, e);
+    else if (which == OUT_CONFLICTS)
+        st = conflicts_write(j, d, path, out, e);
     else if (which == OUT_MANIFEST)
         st = manifest_write(j, d, s, path, out, e);
     else if (which == OUT_RASA || which == OUT_COGNIGY)
@@ -208,11 +211,15 @@ static status export_one(const job *j, out_file which, const char *path, const d
 status pipeline_export(const job *j, const dataset *d, summary *s, err *e)
 {
     const config *c = j->config;
-    const char *paths[OUT_COUNT] = {
-        [OUT_CSV] = c->export.csv,         [OUT_JSONL] = c->export.jsonl,
-        [OUT_CHAT] = c->export.chat,       [OUT_RASA] = c->export.rasa,
-        [OUT_COGNIGY] = c->export.cognigy, [OUT_REMOVED] = c->export.removed,
-        [OUT_REPORT] = c->export.report,   [OUT_MANIFEST] = c->export.manifest};
+    const char *paths[OUT_COUNT] = {[OUT_CSV] = c->export.csv,
+                                    [OUT_JSONL] = c->export.jsonl,
+                                    [OUT_CHAT] = c->export.chat,
+                                    [OUT_RASA] = c->export.rasa,
+                                    [OUT_COGNIGY] = c->export.cognigy,
+                                    [OUT_REMOVED] = c->export.removed,
+                                    [OUT_CONFLICTS] = c->export.conflicts,
+                                    [OUT_REPORT] = c->export.report,
+                                    [OUT_MANIFEST] = c->export.manifest};
     double start = clock_monotonic();
     status st = ST_OK;
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)

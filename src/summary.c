@@ -7,9 +7,9 @@
 #include "forget.h"
 
 static const char *const file_names[OUT_COUNT] = {
-    [OUT_CSV] = "csv",       [OUT_JSONL] = "jsonl",      [OUT_CHAT] = "chat",
-    [OUT_RASA] = "rasa",     [OUT_COGNIGY] = "cognigy",  [OUT_REMOVED] = "removed",
-    [OUT_REPORT] = "report", [OUT_MANIFEST] = "manifest"};
+    [OUT_CSV] = "csv",       [OUT_JSONL] = "jsonl",         [OUT_CHAT] = "chat",
+    [OUT_RASA] = "rasa",     [OUT_COGNIGY] = "cognigy",     [OUT_REMOVED] = "removed",
+    [OUT_REPORT] = "report", [OUT_CONFLICTS] = "conflicts", [OUT_MANIFEST] = "manifest"};
 
 const char *summary_file_name(out_file i)
 {

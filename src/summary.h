@@ -14,6 +14,7 @@ typedef enum {
     OUT_RASA,
     OUT_COGNIGY,
     OUT_REMOVED,
+    OUT_CONFLICTS,
     OUT_REPORT,
     OUT_MANIFEST,
     OUT_COUNT

@@ -146,7 +146,8 @@ DEFAULTS = {
     "dedup.keep": "newest", "dedup.pins": "",
     "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
     "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": "",
-    "export.rasa": "", "export.cognigy": "", "export.manifest": "",
+    "export.rasa": "", "export.cognigy": "", "export.conflicts": "",
+    "conflicts.below": "0.6", "export.manifest": "",
     "export.columns": "reference"}
 
 
