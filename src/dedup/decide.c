@@ -9,7 +9,8 @@
  * An entry with prior verdicts need not meet all.  Call *added* the kept rows that were not kept in
  * the prior run (or are new).  A known row that was kept met nothing near enough among those kept
  * then; one that was dropped was nearest to its keeper.  So, as long as that keeper is still
- * kept, only the added rows before it can change the verdict.  If not, the row meets all.
+ * kept, only the added rows before it can change the verdict.  If it fell, an added row nearer than
+ * it was is the nearest now; only when there is none, the row meets all.
  *
  * With margins, the pairs of an entry near the threshold are remembered until its row is decided:
  * PENDING of them, which is enough, since one is all it takes for a row to be doubtful. */
@@ -68,7 +69,7 @@ typedef struct group {
     slot *slots;
     uint32_t n_slots;
     strip *strips;
-    size_t n_strips;
+    size_t n_strips, n_spared, first; /* spared ones; where the numbers of pool_run begin */
     uint64_t *near;     /* [BLOCK_MAX][BITS] for each slot: candidates that could matter */
     pending *pending;   /* [BLOCK_MAX] for each slot; NULL without margins */
     uint32_t *maybe[2]; /* [BLOCK_MAX] for each slot: its number in `all`, in `new` */
@@ -189,14 +190,16 @@ static bool was_kept(const run *r, uint32_t row)
     return p && p->kept_row == NO_ROW;
 }
 
-/* Does its prior verdict spare the row all but the added ones?  Rows from `undecided` on: if their
- * keepers stay, which is seen later. */
-static bool is_spared(const run *r, uint32_t row, uint32_t undecided)
+/* Can a prior verdict spare the row all but the added ones? */
+static bool may_be_spared(const run *r, uint32_t row)
 {
-    const verdict *p = prior_of(r, row);
-    if (!p || r->entries[r->of[row]].floor < r->in->threshold) return false;
-    if (p->kept_row == NO_ROW) return true;
-    return p->kept_row >= undecided || r->out[p->kept_row].kept_row == NO_ROW;
+    return prior_of(r, row) && r->entries[r->of[row]].floor >= r->in->threshold;
+}
+
+/* Was it dropped for a row that is not kept now?  That row must have been decided. */
+static bool keeper_fell(const run *r, const verdict *p)
+{
+    return p->kept_row != NO_ROW && r->out[p->kept_row].kept_row != NO_ROW;
 }
 
 /* --- a block: gathering --------------------------------------------------------------------- */
@@ -223,6 +226,27 @@ static void cut_strips(group *g, size_t from, size_t to, bool whole)
         g->strips[g->n_strips++] = (strip){from, to - from < share ? to - from : share, whole};
 }
 
+static uint32_t number_of(const group *g, uint32_t row)
+{
+    uint32_t low = 0, high = g->n_kept;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (g->kept[middle] < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Meets the keeper of a prior verdict, if it is decided, and kept: a row before `undecided`. */
+static void consider_keeper(const group *g, uint32_t row, uint32_t undecided, entry *n)
+{
+    const verdict *p = prior_of(g->r, row);
+    if (p->kept_row == NO_ROW || p->kept_row >= undecided || keeper_fell(g->r, p)) return;
+    consider(n, number_of(g, p->kept_row), p->score);
+}
+
 /* The entries of the rows [from, to) that have to look, those that look farthest back together. */
 static void gather_slots(group *g, size_t from, size_t to)
 {
@@ -237,9 +261,17 @@ static void gather_slots(group *g, size_t from, size_t to)
             g->slots[g->n_slots++] = (slot){r->of[r->rows[i]], (uint32_t)i, (uint32_t)i};
         }
         g->slots[n->slot].last = (uint32_t)i;
-        bool spared = is_spared(r, r->rows[i], r->rows[from]);
-        n->needs_whole |= !spared;
+        if (!may_be_spared(r, r->rows[i]))
+            n->needs_whole = true;
+        else
+            consider_keeper(g, r->rows[i], r->rows[from], n);
     }
+}
+
+/* Sorts them and cuts them into strips, the spared ones first. */
+static void order_slots(group *g)
+{
+    run *r = g->r;
     qsort_r(g->slots, g->n_slots, sizeof *g->slots, by_look, r->entries);
     uint32_t spared = 0;
     for (uint32_t s = 0; s < g->n_slots; s++) {
@@ -249,10 +281,9 @@ static void gather_slots(group *g, size_t from, size_t to)
         g->maybe[0][s] = g->maybe[1][s] = NO_NUMBER;
         if (g->pending) g->pending[s].n = 0;
     }
-    r->counts.spared += spared;
-    r->counts.whole += g->n_slots - spared;
     g->n_strips = 0;
     cut_strips(g, 0, spared, false);
+    g->n_spared = g->n_strips;
     cut_strips(g, spared, g->n_slots, true);
 }
 
@@ -280,7 +311,7 @@ static void look_before(void *ctx, size_t item, int number)
 {
     group *g = ctx;
     worker *w = &g->workers[number];
-    const strip *s = &g->strips[item];
+    const strip *s = &g->strips[g->first + item];
     const join_set *set = s->whole ? &g->kept_set : &g->added_set;
     for (size_t i = 0; i < s->n; i++) {
         const entry *n = &g->r->entries[g->slots[s->from + i].entry];
@@ -301,6 +332,39 @@ static void look_before(void *ctx, size_t item, int number)
                 &w->join);
     for (size_t i = 0; s->whole && i < s->n; i++)
         g->r->entries[g->slots[s->from + i].entry].seen = g->n_kept;
+}
+
+/* Entries that an added row does not make up for a keeper that fell are not spared after all; rows
+ * [from, to). */
+static bool find_unspared(group *g, size_t from, size_t to)
+{
+    run *r = g->r;
+    bool any = false;
+    for (size_t i = from; i < to; i++) {
+        const verdict *p = prior_of(r, r->rows[i]);
+        entry *n = &r->entries[r->of[r->rows[i]]];
+        if (!p || n->slot == NO_NUMBER || n->needs_whole) continue;
+        if (p->kept_row == NO_ROW || p->kept_row >= r->rows[from]) continue;
+        if (!keeper_fell(r, p) || n->best > p->score) continue;
+        n->needs_whole = any = true;
+    }
+    return any;
+}
+
+/* All entries of the block against what lies before it. */
+static void look_back(group *g, size_t from, size_t to)
+{
+    run *r = g->r;
+    g->first = 0;
+    pool_run(r->o->pool, g->n_spared, look_before, g);
+    if (g->n_spared && find_unspared(g, from, to)) order_slots(g);
+    g->first = g->n_spared;
+    pool_run(r->o->pool, g->n_strips - g->n_spared, look_before, g);
+    for (uint32_t s = 0; s < g->n_slots; s++)
+        if (r->entries[g->slots[s].entry].needs_whole)
+            r->counts.whole++;
+        else
+            r->counts.spared++;
 }
 
 static status add_maybe(group *g, maybes *m, int which, uint32_t s, size_t place, err *e)
@@ -399,33 +463,12 @@ static void rescue(group *g, uint32_t s)
     r->counts.whole++;
 }
 
-static uint32_t number_of(const group *g, uint32_t row)
-{
-    uint32_t low = 0, high = g->n_kept;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (g->kept[middle] < row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* A row that is not settled meets the kept rows of its block. */
 static void meet_block(group *g, uint32_t row, entry *n)
 {
     run *r = g->r;
     const uint32_t s = n->slot;
     const maybes *m = n->needs_whole ? &g->all : &g->new;
-    if (!n->needs_whole) {
-        const verdict *p = prior_of(r, row);
-        if (p->kept_row != NO_ROW && r->out[p->kept_row].kept_row != NO_ROW) {
-            rescue(g, s);
-            return;
-        }
-        if (p->kept_row != NO_ROW) consider(n, number_of(g, p->kept_row), p->score);
-    }
     const uint64_t *near = g->near + (size_t)s * BITS;
     for (size_t word = 0; word * 64 < m->set.n; word++)
         for (uint64_t rest = near[word] & m->bits[word]; rest; rest &= rest - 1) {
@@ -434,6 +477,12 @@ static void meet_block(group *g, uint32_t row, entry *n)
             meet(r, n, kept, &r->entries[g->kept_entry[kept]], g->pending ? &g->pending[s] : NULL,
                  &g->workers[0].exact);
         }
+    const verdict *p = n->needs_whole ? NULL : prior_of(r, row);
+    if (!p || p->kept_row == NO_ROW) return;
+    if (!keeper_fell(r, p))
+        consider(n, number_of(g, p->kept_row), p->score);
+    else if (!(n->best > p->score))
+        rescue(g, s);
 }
 
 static void note_kept(maybes *m, uint32_t number, uint32_t kept)
@@ -479,7 +528,8 @@ static status run_block(group *g, size_t from, size_t to, err *e)
     run *r = g->r;
     status st = ST_OK;
     gather_slots(g, from, to);
-    pool_run(r->o->pool, g->n_strips, look_before, g);
+    order_slots(g);
+    look_back(g, from, to);
     st = gather_maybes(g, from, to, e);
     if (st == ST_OK) pool_run(r->o->pool, g->n_strips, look_among, g);
     for (size_t i = from; st == ST_OK && i < to; i++) st = decide(g, r->rows[i], e);
