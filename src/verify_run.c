@@ -139,6 +139,19 @@ static status list_rows(proof *p, err *e)
     return st;
 }
 
+/* Pinned turns are rows whatever is near to them, so coverage alone does not miss one. */
+static status check_pinned(proof *p, err *e)
+{
+    const dataset *d = &p->out->d;
+    status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < d->n_pinned; i++) {
+        place at = {p->out->rows.path, 0, d->turns[i].of->id, d->turns[i].number};
+        if (p->out->rows.row_of[i] == NO_ROW)
+            st = findings_add(&p->out->files, &at, e, "this turn is pinned, and no row");
+    }
+    return st;
+}
+
 /* --- vectors -------------------------------------------------------------------------------- */
 
 /* Some texts once more by the plain loops: the bits must be the same. */
@@ -301,6 +314,7 @@ status verify_run(const job *j, verify_result *out, err *e)
     status st = dataset_load(j, &out->d, &ignored, e);
     if (st == ST_OK) st = turn_index_init(&p.turns, out->d.turns, out->d.n_turns, e);
     if (st == ST_OK) st = read_files(&p, e);
+    if (st == ST_OK) st = check_pinned(&p, e);
     if (st == ST_OK) st = list_rows(&p, e);
     out->seconds.read = clock_monotonic() - start;
     if (st == ST_OK) st = compare(&p, e);

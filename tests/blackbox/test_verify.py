@@ -216,7 +216,8 @@ def promote(chosen, here):
     kept.add(id(mine))
     lines = [line for line, e in zip(here.files["removed.jsonl"].splitlines(True), ledger)
              if e is not entry]
-    return {"csv": oracle.csv_bytes([t for t in turns if id(t) in kept]), "removed": b"".join(lines)}
+    return {"csv": oracle.csv_bytes([t for t in turns if id(t) in kept]),
+            "removed": b"".join(lines)}
 
 
 def demote(chosen, here):
@@ -339,12 +340,7 @@ def test_the_other_file_of_rows(desk, demo):
 
 def test_violations_are_named(desk, tmp_path):
     """Two near rows, and a turn that nothing covers, as a person and a program read them."""
-    def raw(k, text):
-        return json.dumps({"id": "int_%d" % k, "timestamp": "2026-01-%02dT00:00:00Z" % (20 - k),
-                           "botId": "b", "rating": 5,
-                           "messages": [{"from": "user", "text": text},
-                                        {"from": "bot", "text": "ok"}]}).encode()
-    here = desk([raw(1, "where is my card"), raw(2, "Where is my card"), raw(3, "no\x07thing")])
+    here = desk([said(1, "where is my card"), said(2, "Where is my card"), said(3, "no\x07thing")])
     table = rows(here.files["out.csv"])
     assert [row[0] for row in table[1:]] == ["int_1", "int_3"]
     extra = ["int_2", "2026-01-18T00:00:00Z", "b", "5", "Where is my card", "ok", "1.0", "1"]
@@ -363,6 +359,38 @@ def test_violations_are_named(desk, tmp_path):
     found = here.check_found(csv=written(table[:1]))
     assert {"interaction_id": "int_1", "turn": 0, "user_utterance": "where is my card",
             "score": None} in found["coverage_violations"]
+
+
+def said(k, text):
+    return json.dumps({"id": "int_%d" % k, "timestamp": "2026-01-%02dT00:00:00Z" % (20 - k),
+                       "botId": "b", "rating": 5, "messages": [
+                           {"from": "user", "text": text}, {"from": "bot", "text": "ok"}]}).encode()
+
+
+def test_pinned_rows(desk, tmp_path):
+    """Near each other and yet right; missed when one is made a duplicate of the other."""
+    (tmp_path / "pins").write_text("keep int_2\nkeep int_3\n")
+    here = desk([said(1, "where is my card"), said(2, "Where is my card"),
+                 said(3, "where IS my card"), said(4, "a thing of another kind")],
+                dedup={"pins": "pins"})
+    here.check_clean()
+    table = rows(here.files["out.csv"])
+    assert [row[0] for row in table[1:]] == ["int_2", "int_3", "int_4"]
+    entry = (b'{"interaction_id": "int_3", "turn": 0, "rule": "duplicate", "kept_interaction_id": '
+             b'"int_2", "kept_turn": 0, "score": 1.000000}\n')
+    found = here.check_found(csv=written(numbered(table[:2] + table[3:])),
+                             removed=here.files["removed.jsonl"] + entry)
+    assert found["violations"] == {"separation": 0, "coverage": 0, "file": 1}
+    assert "pinned" in found["file_violations"][0]["what"]
+
+
+def test_redacted_rows(desk, demo):
+    """What is compared is what was exported: the texts after redaction."""
+    texts = ["my mail is %s@example.org", "my mail: %s@example.org", "%s@example.org", "ok %s"]
+    here = desk([said(k, texts[k % 4] % ("name%d" % k)) for k in range(12)],
+                redact={"rules": "email"})
+    assert b"@example.org" not in here.files["out.csv"] and here.check_clean()["kept"]
+    here.check_found("--set", "redact.rules=")
 
 
 def test_store_moved_on(desk, demo, tmp_path):
