@@ -18,13 +18,28 @@ typedef struct explaining {
     buf *details;       /* [n_turns] what follows the verdict, ready to write */
 } explaining;
 
+static void write_score(buf *b, double score)
+{
+    if (score == SCORE_UNKNOWN)
+        buf_z(b, "null");
+    else
+        js_write_fixed(b, score, SCORE_DECIMALS);
+}
+
+/* " (cosine 0.912345)" */
+static void tell_score(buf *b, double score)
+{
+    if (score != SCORE_UNKNOWN) buf_fmt(b, " (cosine %.*f)", SCORE_DECIMALS, score);
+    buf_char(b, '\n');
+}
+
 static status list_duplicate(void *ctx, const stored_verdict *v, err *e)
 {
     buf *b = ctx;
     buf_z(b, b->n && b->p[b->n - 1] == '[' ? "{\"interaction_id\": " : ", {\"interaction_id\": ");
     js_write_string(b, v->interaction_id);
     buf_fmt(b, ", \"turn\": %lld, \"score\": ", (long long)v->turn);
-    js_write_fixed(b, v->score, SCORE_DECIMALS);
+    write_score(b, v->score);
     buf_char(b, '}');
     return buf_ok(b) ? ST_OK : err_nomem(e, "explaining");
 }
@@ -32,8 +47,8 @@ static status list_duplicate(void *ctx, const stored_verdict *v, err *e)
 static status tell_duplicate(void *ctx, const stored_verdict *v, err *e)
 {
     buf *b = ctx;
-    buf_fmt(b, "      stands for %.*s turn %lld (cosine %.*f)\n", STR_FMT(v->interaction_id),
-            (long long)v->turn, SCORE_DECIMALS, v->score);
+    buf_fmt(b, "      stands for %.*s turn %lld", STR_FMT(v->interaction_id), (long long)v->turn);
+    tell_score(b, v->score);
     return buf_ok(b) ? ST_OK : err_nomem(e, "explaining");
 }
 
@@ -43,10 +58,11 @@ static void write_keeper(const explaining *x, buf *b, const stored_verdict *v)
         buf_z(b, ", \"kept_interaction_id\": ");
         js_write_string(b, v->kept_interaction_id);
         buf_fmt(b, ", \"kept_turn\": %lld, \"score\": ", (long long)v->kept_turn);
-        js_write_fixed(b, v->score, SCORE_DECIMALS);
+        write_score(b, v->score);
     } else {
-        buf_fmt(b, "      of %.*s turn %lld (cosine %.*f)\n", STR_FMT(v->kept_interaction_id),
-                (long long)v->kept_turn, SCORE_DECIMALS, v->score);
+        buf_fmt(b, "      of %.*s turn %lld", STR_FMT(v->kept_interaction_id),
+                (long long)v->kept_turn);
+        tell_score(b, v->score);
     }
 }
 

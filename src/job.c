@@ -51,3 +51,17 @@ status job_check_pins(const job *j, err *e)
         if (!j->pins->pins.list[i].is_met) st = check_pin(j, &j->pins->pins.list[i], e);
     return st;
 }
+
+const char *job_needs_scores(const job *j)
+{
+    const config *c = j->config;
+    if (j->scores) return "what was asked for";
+    if (*c->export.removed) return "the file of export.removed";
+    if (*c->export.jsonl) return "the file of export.jsonl";
+    if (*c->export.rasa) return "the file of export.rasa";
+    if (*c->export.cognigy) return "the file of export.cognigy";
+    if (*c->export.conflicts) return "the file of export.conflicts";
+    if (*c->export.report) return "the file of export.report";
+    if (*c->export.csv && strcmp(c->export.columns, "all") == 0) return "export.columns = all";
+    return NULL;
+}

@@ -29,6 +29,7 @@ typedef struct job {
     int n_threads;     /* 0: one for each processor */
     bool writes_empty; /* a file without rows replaces one that has some (forgotten ones) */
     bool reembed;      /* another model than the store's is welcome: embed all again */
+    bool scores;       /* they are looked at: verdicts without will not do */
     const logger *log;
     const stop_flag *stop;
 } job;
@@ -39,5 +40,9 @@ void job_describe(const job *j, buf *out);
 
 /* ST_USAGE: a pin that no interaction met, and that was not forgotten: its file and line. */
 status job_check_pins(const job *j, err *e) MUST_USE;
+
+/* What shows with which cosine to which row duplicates are nearest, which verdicts by screening
+ * (screen.h) do not say; NULL: nothing does. */
+const char *job_needs_scores(const job *j);
 
 #endif

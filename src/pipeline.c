@@ -16,6 +16,7 @@
 #include "conflicts.h"
 #include "dedup/forced.h"
 #include "manifest.h"
+#include "screen.h"
 #include "units.h"
 #include "verdicts.h"
 
@@ -52,12 +53,19 @@ static status dedup_input(const job *j, const dataset *d, const units *u, greedy
     return st;
 }
 
+/* What embeds and compares. */
+typedef struct workshop {
+    isa isa;
+    pool *pool;
+    embedder *embedder; /* NULL before it is needed */
+} workshop;
+
 static status dedup_turns(const job *j, dataset *d, const units *u, const char *fingerprint,
-                          pool *p, isa set, err *e)
+                          const workshop *w, err *e)
 {
     greedy_input in;
     verdict *prior = NULL;
-    greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
+    greedy_options o = {.isa = w->isa, .pool = w->pool, .log = j->log, .stop = j->stop};
     status st = dedup_input(j, d, u, &in, e);
     /* Verdicts that pins had a part in say nothing of what the cosines alone would make. */
     if (st == ST_OK && !j->pins) st = verdicts_review(j, d, fingerprint, &prior, e);
@@ -68,25 +76,110 @@ static status dedup_turns(const job *j, dataset *d, const units *u, const char *
     return st;
 }
 
+/* --- precision = fast ----------------------------------------------------------------------- */
+
+typedef struct screened {
+    const job *job;
+    const units *u;
+} screened;
+
+static status keep_exact(void *ctx, const size_t *which, size_t n, err *e)
+{
+    const screened *x = ctx;
+    return units_keep(x->job, x->u, which, n, e);
+}
+
+static status screen_turns(const job *j, dataset *d, units *u, const workshop *w, err *e)
+{
+    greedy_input g;
+    screen_result r;
+    screened x = {j, u};
+    screen_options o = screen_defaults();
+    o.isa = w->isa;
+    o.pool = w->pool;
+    o.log = j->log;
+    o.stop = j->stop;
+    status st = dedup_input(j, d, u, &g, e);
+    screen_input in = {.em = w->embedder,
+                       .texts = u->text_at,
+                       .vectors = u->vectors,
+                       .is_fast = u->is_fast,
+                       .n = u->texts.n,
+                       .dim = u->dim,
+                       .unit = g.unit,
+                       .group = g.group,
+                       .n_rows = g.n_rows,
+                       .threshold = g.threshold,
+                       .made_exact = keep_exact,
+                       .ctx = &x};
+    if (st == ST_OK) st = screen_run(&in, &o, d->verdicts, &r, e);
+    if (st == ST_OK)
+        log_say(j->log, LOG_INFO,
+                "fast: %u distinct texts, %zu of them embedded again exactly, %u passes; off by "
+                "%.2g at most, margin %.2g",
+                u->texts.n, r.again, r.passes, (double)r.worst, (double)r.margin);
+    free((void *)g.group);
+    return st;
+}
+
+/* Says what speaks against it.  Beyond that threshold even equal vectors may be in doubt. */
+static bool can_screen(const job *j, const dataset *d, const workshop *w)
+{
+    const char *shows = job_needs_scores(j), *against = NULL;
+    if (!embedder_has_fast(w->embedder))
+        against = "this machine has no faster encoder";
+    else if (d->n_pinned)
+        against = "there are pins";
+    else if (j->config->dedup.threshold > 0.999)
+        against = "the threshold is too near to 1";
+    if (against)
+        log_say(j->log, LOG_INFO, "embed.precision = fast: exact is used, %s", against);
+    else if (shows)
+        log_say(j->log, LOG_INFO,
+                "embed.precision = fast: exact is used, %s shows what each duplicate is nearest to",
+                shows);
+    return !against && !shows;
+}
+
 /* --- the stages in order -------------------------------------------------------------------- */
+
+/* Fewer texts that have no exact vector are not worth their while: they are embedded exactly. */
+enum { FAST_LEAST = 256 };
+
+static status gather(const job *j, const model *m, const dataset *d, workshop *w, units *u, err *e)
+{
+    if (strcmp(j->config->embed.precision, "fast") != 0)
+        return units_gather(j, d, m, w->pool, w->isa, u, e);
+    status st = embedder_new(m, w->isa, w->pool, &w->embedder, e);
+    if (st) return st;
+    size_t least = can_screen(j, d, w) ? FAST_LEAST : 0;
+    return units_gather_with(j, d, w->embedder, model_dim(m), least, u, e);
+}
+
+static bool any_fast(const units *u)
+{
+    return memchr(u->is_fast, 1, u->texts.n) != NULL;
+}
 
 static status embed_and_dedup(const job *j, const model *m, const char *fingerprint, dataset *d,
                               summary *s, err *e)
 {
     units u = {0};
-    pool *p = NULL;
-    isa set;
+    workshop w = {0};
     double start = clock_monotonic();
-    status st = isa_choose(&set, e);
-    if (st == ST_OK) st = pool_new(j->n_threads, &p, e);
-    if (st == ST_OK) st = units_gather(j, d, m, p, set, &u, e);
+    status st = isa_choose(&w.isa, e);
+    if (st == ST_OK) st = pool_new(j->n_threads, &w.pool, e);
+    if (st == ST_OK) st = gather(j, m, d, &w, &u, e);
     if (st == ST_OK) s->turns.embedded = u.texts.n - u.n_cached;
     s->seconds.embed = clock_monotonic() - start;
     start = clock_monotonic();
-    if (st == ST_OK) st = dedup_turns(j, d, &u, fingerprint, p, set, e);
+    if (st == ST_OK)
+        st = any_fast(&u) ? screen_turns(j, d, &u, &w, e)
+                          : dedup_turns(j, d, &u, fingerprint, &w, e);
     s->seconds.dedup = clock_monotonic() - start;
     units_release(&u);
-    pool_free(p);
+    embedder_free(w.embedder);
+    pool_free(w.pool);
     return st;
 }
 
@@ -154,6 +247,27 @@ status pipeline_curate(const job *j, dataset *d, summary *s, err *e)
     if (st == ST_OK) st = judge(j, d, s, e);
     if (st == ST_OK) st = count_turns(d, s, e);
     s->curated = st == ST_OK;
+    return st;
+}
+
+status pipeline_add_scores(const job *j, bool *are_there, err *e)
+{
+    model *m = NULL;
+    buf key = {0};
+    char fingerprint[SHA256_HEX];
+    status st = model_open(j->model_dir, &m, e);
+    if (st == ST_OK) st = units_check_model(j, m, fingerprint, e);
+    if (st == ST_OK) st = verdicts_key(j, fingerprint, &key, e);
+    if (st == ST_OK) st = verdicts_are_current(j, buf_view(&key), are_there, e);
+    buf_release(&key);
+    model_free(m);
+    if (st || !*are_there) return st;
+    job again = *j;
+    dataset d = {0};
+    summary s = {0};
+    again.scores = true;
+    st = pipeline_curate(&again, &d, &s, e);
+    dataset_release(&d);
     return st;
 }
 

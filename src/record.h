@@ -72,10 +72,14 @@ bool rule_from_name(str name, rule *out);
 
 enum { NO_ROW = UINT32_MAX };
 
+/* A row was dropped by screening (screen.h): there is a kept row near enough before it, but which is
+ * the nearest, and how near, was not computed. */
+#define SCORE_UNKNOWN (-2.0)
+
 /* What became of a row (a turn, in final order). */
 typedef struct verdict {
     uint32_t kept_row; /* the earlier kept row nearest to it; NO_ROW: it is kept */
-    double score;      /* the cosine to that row; 1.0 for a kept one */
+    double score;      /* the cosine to that row, or SCORE_UNKNOWN; 1.0 for a kept one */
 } verdict;
 
 /* A span of time that is being read, or was, from one source.  Rows with timestamp > lo

@@ -18,6 +18,7 @@
 #include "model_files.h"
 #include "pipeline.h"
 #include "sync_source.h"
+#include "verdicts.h"
 #include "verify_run.h"
 #include "views.h"
 
@@ -221,6 +222,7 @@ static status part_forget(running *r, err *e)
     buf dir = {0};
     job j;
     status st = make_job(r, &dir, &j, e);
+    j.scores = true; /* what becomes of duplicates is told */
     if (st == ST_OK) st = forget_run(&j, &r->forgotten, &r->s, e);
     buf_release(&dir);
     return st;
@@ -232,8 +234,6 @@ static status part_curate_export(running *r, err *e)
     buf dir = {0};
     job j;
     status st = make_job(r, &dir, &j, e);
-    if (st == ST_OK && strcmp(r->t->config.embed.precision, "fast") == 0)
-        log_say(&r->t->log, LOG_INFO, "embed.precision = fast: exact is used on this machine");
     if (st == ST_OK) st = pipeline_curate(&j, &d, &r->s, e);
     if (st == ST_OK && (r->parts & TAMIS_EXPORT)) st = pipeline_export(&j, &d, &r->s, e);
     dataset_release(&d);
@@ -370,6 +370,7 @@ static tamis_status look_again(tamis *t, const tuning *x, char **out, tamis_erro
     status st = redaction_open(&t->config, &r.redactor, &e);
     if (st == ST_OK) st = open_existing(t->config.store.url, &r.store, &e);
     if (st == ST_OK) st = make_job(&r, &dir, &j, &e);
+    j.scores = true;
     if (st == ST_OK)
         st = x->o ? insight_tune(&j, x->o->pairs, x->o->same_from, x->json, &b, &e)
                   : insight_report(&j, &b, &e);
@@ -476,6 +477,36 @@ tamis_status tamis_dedup(tamis *t, const tamis_dedup_options *o, tamis_format fo
 
 /* --- looking at the store ------------------------------------------------------------------- */
 
+/* Before an explanation: verdicts by screening have no scores yet. */
+static status need_scores(tamis *t, err *e)
+{
+    running r = {.t = t};
+    buf dir = {0};
+    bool lack = false, are_there = false;
+    job j;
+    err busy = {0};
+    status st = store_open(t->config.store.url, STORE_READ, &r.store, e);
+    if (st == ST_OK) st = verdicts_lack_scores(r.store, &lack, e);
+    store_close(r.store);
+    r.store = NULL;
+    if (st || !lack) return st;
+    st = redaction_open(&t->config, &r.redactor, e);
+    if (st == ST_OK && store_open(t->config.store.url, STORE_WRITE, &r.store, &busy)) {
+        log_say(&t->log, LOG_WARNING, "cosines are left out: %s", busy.msg);
+    } else if (st == ST_OK) {
+        st = make_job(&r, &dir, &j, e);
+        if (st == ST_OK) st = pipeline_add_scores(&j, &are_there, e);
+        if (st == ST_OK && !are_there)
+            log_say(&t->log, LOG_WARNING,
+                    "cosines are left out: the last curation was made by screening, with another "
+                    "configuration or before the last sync; `tamis curate` makes a new one");
+    }
+    store_close(r.store);
+    redactor_free(r.redactor);
+    buf_release(&dir);
+    return st;
+}
+
 static tamis_status view(tamis *t, const char *id, tamis_format format, char **out,
                          tamis_error *error)
 {
@@ -485,7 +516,8 @@ static tamis_status view(tamis *t, const char *id, tamis_format format, char **o
     redactor *cleaner = NULL;
     const char *url = t->config.store.url;
     *out = NULL;
-    status st = store_open(url, STORE_READ, &s, &e);
+    status st = id ? need_scores(t, &e) : ST_OK;
+    if (st == ST_OK) st = store_open(url, STORE_READ, &s, &e);
     if (st == ST_OK && id) st = redaction_open(&t->config, &cleaner, &e);
     if (st == ST_OK)
         st = id ? view_explain(s, cleaner, str_from(id), format == TAMIS_JSON, &b, &e)

@@ -9,6 +9,8 @@ void units_release(units *u)
     intern_release(&u->texts);
     free(u->place);
     free(u->of);
+    free(u->text_at);
+    free(u->is_fast);
     free(u->vectors);
 }
 
@@ -84,8 +86,9 @@ done:
     return st;
 }
 
-/* Numbers the distinct texts and takes the vectors that the store has. */
-static status gather_cached(const job *j, const dataset *d, size_t dim, units *u, err *e)
+/* Numbers the distinct texts and takes the vectors that the store has; fast: also those of the fast
+ * encoder. */
+static status gather_cached(const job *j, const dataset *d, size_t dim, bool fast, units *u, err *e)
 {
     *u = (units){.dim = dim, .of = malloc((d->n_turns + 1) * sizeof *u->of)};
     if (!u->of) return err_nomem(e, "embedding");
@@ -94,64 +97,113 @@ static status gather_cached(const job *j, const dataset *d, size_t dim, units *u
         if (u->of[i] == INTERN_NONE) return err_nomem(e, "embedding");
     }
     u->place = calloc((size_t)u->texts.n + 1, sizeof *u->place);
+    u->text_at = calloc((size_t)u->texts.n + 1, sizeof *u->text_at);
+    u->is_fast = calloc((size_t)u->texts.n + 1, 1);
     u->vectors = reallocarray(NULL, (size_t)u->texts.n + 1, dim * sizeof *u->vectors);
-    if (!u->place || !u->vectors) return err_nomem(e, "embedding");
+    if (!u->place || !u->text_at || !u->is_fast || !u->vectors) return err_nomem(e, "embedding");
     for (uint32_t k = 0; k < u->texts.n; k++) {
         bool found;
+        const str text = u->texts.texts[k];
         float *v = u->vectors + u->n_cached * dim;
-        status st = store_vector(j->store, u->texts.texts[k], v, dim, &found, e);
+        status st = store_vector(j->store, text, v, dim, &found, e);
+        u->is_fast[u->n_cached] = 0;
+        if (st == ST_OK && !found && fast) {
+            st = store_fast_vector(j->store, text, v, dim, &found, e);
+            u->is_fast[u->n_cached] = 1;
+        }
         if (st) return st;
+        u->text_at[u->n_cached] = text;
         u->place[k] = found ? (uint32_t)u->n_cached++ : NO_ROW;
     }
     return ST_OK;
 }
 
-typedef struct fresh_vectors {
-    const job *job;
-    const str *texts;     /* [n] to embed */
-    const float *vectors; /* [n, dim] */
-    size_t dim;
-} fresh_vectors;
-
-static status keep_vectors(void *ctx, const size_t *which, size_t n, err *e)
+status units_keep(const job *j, const units *u, const size_t *which, size_t n, err *e)
 {
-    const fresh_vectors *f = ctx;
-    store *s = f->job->store;
+    store *s = j->store;
     status st = store_begin(s, e);
-    for (size_t i = 0; st == ST_OK && i < n; i++)
-        st = store_put_vector(s, f->texts[which[i]], f->vectors + which[i] * f->dim, f->dim, e);
+    for (size_t i = 0; st == ST_OK && i < n; i++) {
+        const float *v = u->vectors + which[i] * u->dim;
+        const str text = u->text_at[which[i]];
+        st = u->is_fast[which[i]] ? store_put_fast_vector(s, text, v, u->dim, e)
+                                  : store_put_vector(s, text, v, u->dim, e);
+    }
     if (st == ST_OK) st = store_commit(s, e);
     store_rollback(s);
     return st;
 }
 
-/* Embeds the texts that have no vector yet, keeping each batch in the store as it comes. */
-static status embed_missing(const job *j, const model *m, pool *p, isa set, units *u, err *e)
+typedef struct fresh_vectors {
+    const job *job;
+    const units *u;
+} fresh_vectors;
+
+/* which: counted from the first that was not cached. */
+static status keep_fresh(void *ctx, const size_t *which, size_t n, err *e)
 {
-    size_t n = 0;
-    embedder *em = NULL;
-    str *texts = malloc((u->texts.n - u->n_cached + 1) * sizeof *texts);
-    if (!texts) return err_nomem(e, "embedding");
+    const fresh_vectors *f = ctx;
+    size_t *place = malloc((n + 1) * sizeof *place);
+    if (!place) return err_nomem(e, "embedding");
+    for (size_t i = 0; i < n; i++) place[i] = f->u->n_cached + which[i];
+    status st = units_keep(f->job, f->u, place, n, e);
+    free(place);
+    return st;
+}
+
+/* Embeds the texts that have no vector yet, keeping each batch in the store as it comes. */
+static status embed_missing(const job *j, embedder *em, bool fast, units *u, err *e)
+{
+    size_t n = u->n_cached;
     for (uint32_t k = 0; k < u->texts.n; k++) {
         if (u->place[k] != NO_ROW) continue;
-        u->place[k] = (uint32_t)(u->n_cached + n);
-        texts[n++] = u->texts.texts[k];
+        u->place[k] = (uint32_t)n;
+        u->is_fast[n] = fast;
+        u->text_at[n++] = u->texts.texts[k];
     }
-    float *out = u->vectors + u->n_cached * u->dim;
-    fresh_vectors fresh = {j, texts, out, u->dim};
-    embed_options o = {.log = j->log, .stop = j->stop, .batch_done = keep_vectors, .ctx = &fresh};
-    status st = embedder_new(m, set, p, &em, e);
-    if (st == ST_OK) st = embed_texts(em, texts, n, out, &o, e);
-    embedder_free(em);
-    free(texts);
-    return st;
+    fresh_vectors fresh = {j, u};
+    embed_options o = {
+        .fast = fast, .log = j->log, .stop = j->stop, .batch_done = keep_fresh, .ctx = &fresh};
+    return embed_texts(em, u->text_at + u->n_cached, n - u->n_cached,
+                       u->vectors + u->n_cached * u->dim, &o, e);
+}
+
+static void point_turns(const dataset *d, units *u)
+{
+    for (size_t i = 0; i < d->n_turns; i++) u->of[i] = u->place[u->of[i]];
 }
 
 status units_gather(const job *j, const dataset *d, const model *m, pool *p, isa set, units *u,
                     err *e)
 {
-    status st = gather_cached(j, d, model_dim(m), u, e);
-    if (st == ST_OK && u->texts.n > u->n_cached) st = embed_missing(j, m, p, set, u, e);
-    for (size_t i = 0; st == ST_OK && i < d->n_turns; i++) u->of[i] = u->place[u->of[i]];
+    embedder *em = NULL;
+    status st = gather_cached(j, d, model_dim(m), false, u, e);
+    if (st == ST_OK && u->texts.n > u->n_cached) {
+        st = embedder_new(m, set, p, &em, e);
+        if (st == ST_OK) st = embed_missing(j, em, false, u, e);
+    }
+    if (st == ST_OK) point_turns(d, u);
+    embedder_free(em);
+    return st;
+}
+
+static size_t count_exact(const units *u)
+{
+    size_t n = u->n_cached;
+    for (size_t i = 0; i < u->n_cached; i++) n -= u->is_fast[i];
+    return n;
+}
+
+status units_gather_with(const job *j, const dataset *d, embedder *em, size_t dim, size_t least,
+                         units *u, err *e)
+{
+    bool fast = least > 0;
+    status st = gather_cached(j, d, dim, fast, u, e);
+    if (st == ST_OK && fast && u->texts.n - count_exact(u) < least) {
+        fast = false;
+        units_release(u);
+        st = gather_cached(j, d, dim, false, u, e);
+    }
+    if (st == ST_OK) st = embed_missing(j, em, fast, u, e);
+    if (st == ST_OK) point_turns(d, u);
     return st;
 }

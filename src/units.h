@@ -9,10 +9,12 @@
 /* Texts whose vector the store had come first, so that the new ones lie together for the
  * embedder. */
 typedef struct units {
-    intern texts;    /* number of a text -> text */
-    uint32_t *place; /* [texts.n] where the vector of a text is */
-    uint32_t *of;    /* [n_turns] where the vector of a turn is */
-    float *vectors;  /* [texts.n, dim] */
+    intern texts;           /* number of a text -> text */
+    uint32_t *place;        /* [texts.n] where the vector of a text is */
+    uint32_t *of;           /* [n_turns] where the vector of a turn is */
+    str *text_at;           /* [texts.n] the text whose vector is there */
+    float *vectors;         /* [texts.n, dim] */
+    unsigned char *is_fast; /* [texts.n] 1: a vector of the fast encoder */
     size_t dim, n_cached;
 } units;
 
@@ -25,6 +27,14 @@ status units_check_model(const job *j, const model *m, char fingerprint[SHA256_H
  * comes.  Zero-initialise *u, release it in any case.  ST_INCOMPLETE: stopped. */
 status units_gather(const job *j, const dataset *d, const model *m, pool *p, isa set, units *u,
                     err *e) MUST_USE;
+
+/* The same with an embedder that is there.  least > 0: if so many texts or more have no exact vector,
+ * those get one of the fast encoder, kept apart from exact ones. */
+status units_gather_with(const job *j, const dataset *d, embedder *em, size_t dim, size_t least,
+                         units *u, err *e) MUST_USE;
+
+/* Keeps exact vectors in the store; `which`: where they are. */
+status units_keep(const job *j, const units *u, const size_t *which, size_t n, err *e) MUST_USE;
 void units_release(units *u);
 
 #endif

@@ -83,6 +83,7 @@ static status store_rule(const job *j, const dataset *d, const char *fingerprint
 status verdicts_store(const job *j, const dataset *d, const char *fingerprint, str key, err *e)
 {
     store *s = j->store;
+    bool unknown = false;
     status st = store_begin(s, e);
     if (st == ST_OK) st = store_clear_verdicts(s, e);
     for (size_t i = 0; st == ST_OK && i < d->n_dropped; i++) {
@@ -107,9 +108,12 @@ status verdicts_store(const job *j, const dataset *d, const char *fingerprint, s
             v.kept_interaction_id = kept->of->id;
             v.kept_turn = kept->number;
         }
+        unknown |= v.score == SCORE_UNKNOWN;
         st = store_add_verdict(s, &v, e);
     }
     if (st == ST_OK) st = store_set(s, "curation", key, e);
+    if (st == ST_OK)
+        st = store_set(s, "curation.scores", unknown ? STR("unknown") : STR("known"), e);
     if (st == ST_OK) st = store_rule(j, d, fingerprint, e);
     if (st == ST_OK) st = store_commit(s, e);
     store_rollback(s);
@@ -162,7 +166,7 @@ typedef struct recalling {
     dataset *d;
     row_index index;
     size_t n; /* turns recalled */
-    bool fits;
+    bool scores, fits;
 } recalling;
 
 static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
@@ -176,6 +180,7 @@ static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
         r->fits = false;
         return ST_OK;
     }
+    if (r->scores && v->score == SCORE_UNKNOWN) r->fits = false;
     r->d->verdicts[row] = (verdict){kept, v->score};
     r->n++;
     return ST_OK;
@@ -191,10 +196,15 @@ static status is_setting(const job *j, const char *name, str want, bool *same, e
     return st;
 }
 
+status verdicts_are_current(const job *j, str key, bool *current, err *e)
+{
+    return is_setting(j, "curation", key, current, e);
+}
+
 status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
 {
-    recalling r = {.d = d, .fits = true};
-    status st = is_setting(j, "curation", key, current, e);
+    recalling r = {.d = d, .scores = job_needs_scores(j) != NULL, .fits = true};
+    status st = verdicts_are_current(j, key, current, e);
     if (!*current) return st;
     st = row_index_init(&r.index, d, e);
     if (st == ST_OK) st = store_each_verdict(j->store, recall_verdict, &r, e);
@@ -220,6 +230,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
     if (v->rule != RULE_KEPT && v->rule != RULE_DUPLICATE) return ST_OK;
     const uint32_t row = row_of(&r->index, v->interaction_id, v->turn);
     if (row == NO_ROW || v->order < 0 || (uint64_t)v->order >= r->n_old) return ST_OK;
+    if (v->score == SCORE_UNKNOWN) return ST_OK; /* not the nearest keeper, maybe */
     unsigned char digest[SHA256_SIZE];
     digest_turn(&r->index.d->turns[row], digest);
     if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST)) return ST_OK;
@@ -281,5 +292,14 @@ status verdicts_review(const job *j, const dataset *d, const char *fingerprint, 
     row_index_release(&r.index);
     free(r.old);
     free(r.old_row);
+    return st;
+}
+
+status verdicts_lack_scores(store *s, bool *lack, err *e)
+{
+    buf stored = {0};
+    status st = store_get(s, "curation.scores", &stored, lack, e);
+    *lack = st == ST_OK && *lack && str_eq(buf_view(&stored), STR("unknown"));
+    buf_release(&stored);
     return st;
 }

@@ -7,7 +7,11 @@
 /* Appends a text that differs whenever the verdicts might: configuration, interactions, model. */
 status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e) MUST_USE;
 
-/* Fills d->verdicts from the store if they were made under this key; else *current is false. */
+/* Whether those in the store were made under this key. */
+status verdicts_are_current(const job *j, str key, bool *current, err *e) MUST_USE;
+
+/* Fills d->verdicts from the store if they were made under this key, and with scores if those are
+ * needed; else *current is false. */
 status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e) MUST_USE;
 
 /* What the last curation's verdicts still say of these turns, fit for greedy_input.prior, to be
@@ -18,5 +22,8 @@ status verdicts_review(const job *j, const dataset *d, const char *fingerprint, 
 /* Puts the verdicts into the store in place of those there. */
 status verdicts_store(const job *j, const dataset *d, const char *fingerprint, str key,
                       err *e) MUST_USE;
+
+/* Whether some of those in the store have no score. */
+status verdicts_lack_scores(store *s, bool *lack, err *e) MUST_USE;
 
 #endif

@@ -28,8 +28,11 @@ typedef struct linear16 {
     const float *bias; /* [n] */
 } linear16;
 
+/* They lie in memory in the order in which they are read. */
 typedef struct fast_layer {
-    linear16 qkv, attention_output, intermediate, output;
+    linear16 qkv, attention_output;
+    linear16 *intermediate; /* [parts of the inner width] */
+    linear16 *output;       /* [parts of the inner width] of one chunk each */
 } fast_layer;
 
 struct fast_encoder {
@@ -40,6 +43,7 @@ struct fast_encoder {
     int16_t *integers;
     float *scales;
     int16_weights *chunks;
+    linear16 *parts;
     fast_layer layers[MODEL_LAYERS_MAX];
 };
 
@@ -72,30 +76,70 @@ static size_t chunk_width(size_t k, size_t chunk)
 
 /* --- packing -------------------------------------------------------------------------------- */
 
-/* Hands out pieces of the three arrays. */
+/* Hands out pieces of the arrays. */
 typedef struct cutter {
     int16_t *integers;
     float *scales;
     int16_weights *chunks;
+    linear16 *parts;
     const int16_kernels *k16;
 } cutter;
 
-/* by_chunks: p has its parts of k one after the other. */
-static void pack_linear(linear16 *l, const packed *p, bool by_chunks, cutter *c)
+/* Columns [from, from + n) of p, k of its rows. */
+typedef struct piece {
+    const packed *p;
+    size_t from, n, k;
+    const float *weight; /* the first panel, where these rows begin */
+    size_t pitch;        /* from panel to panel */
+} piece;
+
+static void pack_piece(linear16 *l, const piece *a, cutter *c)
 {
-    *l = (linear16){.chunks = c->chunks, .n_chunks = chunks_of(p->k), .n = p->n, .bias = p->bias};
+    *l = (linear16){
+        .chunks = c->chunks, .n_chunks = chunks_of(a->k), .n = a->n, .bias = a->p->bias + a->from};
     c->chunks += l->n_chunks;
     for (size_t i = 0; i < l->n_chunks; i++) {
-        const size_t width = chunk_width(p->k, i), first = i * INT16_CHUNK;
-        const float *from = p->weight + first * (by_chunks ? p->n : KERNEL_LANES);
-        const size_t pitch = (by_chunks ? width : p->k) * KERNEL_LANES; /* from panel to panel */
-        l->chunks[i] = (int16_weights){c->integers, c->scales, width, p->n};
-        c->integers += width * p->n;
-        c->scales += p->n;
-        for (size_t n = 0; n < p->n; n += KERNEL_LANES)
-            for (size_t lane = 0; lane < KERNEL_LANES; lane++)
-                int16_pack(&l->chunks[i], n + lane, from + n / KERNEL_LANES * pitch + lane,
-                           KERNEL_LANES, c->k16);
+        l->chunks[i] = (int16_weights){c->integers, c->scales, chunk_width(a->k, i), a->n};
+        c->integers += l->chunks[i].k * a->n;
+        c->scales += a->n;
+        for (size_t n = 0; n < a->n; n++) {
+            const float *panel = a->weight + (a->from + n) / KERNEL_LANES * a->pitch;
+            const float *first = panel + i * INT16_CHUNK * KERNEL_LANES + n % KERNEL_LANES;
+            int16_pack(&l->chunks[i], n, first, KERNEL_LANES, c->k16);
+        }
+    }
+}
+
+static void pack_columns(linear16 *l, const packed *p, size_t from, size_t n, cutter *c)
+{
+    pack_piece(l,
+               &(piece){.p = p,
+                        .from = from,
+                        .n = n,
+                        .k = p->k,
+                        .weight = p->weight,
+                        .pitch = p->k * KERNEL_LANES},
+               c);
+}
+
+static void pack_layer(fast_layer *to, const packed_layer *l, cutter *c)
+{
+    const size_t parts = chunks_of(l->output.k);
+    pack_columns(&to->qkv, &l->qkv, 0, l->qkv.n, c);
+    pack_columns(&to->attention_output, &l->attention_output, 0, l->attention_output.n, c);
+    to->intermediate = c->parts;
+    to->output = c->parts + parts;
+    c->parts += 2 * parts;
+    for (size_t i = 0; i < parts; i++) {
+        const size_t width = chunk_width(l->output.k, i), first = i * INT16_CHUNK;
+        pack_columns(&to->intermediate[i], &l->intermediate, first, width, c);
+        pack_piece(&to->output[i],
+                   &(piece){.p = &l->output,
+                            .n = l->output.n,
+                            .k = width,
+                            .weight = l->output.weight + first * l->output.n,
+                            .pitch = width * KERNEL_LANES},
+                   c);
     }
 }
 
@@ -107,20 +151,23 @@ static void *aligned(size_t n, size_t size)
 
 static status allocate(fast_encoder *f, err *e)
 {
-    size_t integers = 0, scales = 0, chunks = 0;
+    size_t integers = 0, scales = 0, chunks = 0, parts = 0;
     for (size_t i = 0; i < f->w->m->n_layers; i++) {
         const packed_layer *l = &f->w->layers[i];
         const packed *all[] = {&l->qkv, &l->attention_output, &l->intermediate, &l->output};
         for (size_t a = 0; a < sizeof all / sizeof *all; a++) {
             integers += all[a]->k * all[a]->n;
             scales += chunks_of(all[a]->k) * all[a]->n;
-            chunks += chunks_of(all[a]->k);
+            chunks += chunks_of(all[a]->k) * chunks_of(all[a]->n);
         }
+        parts += 2 * chunks_of(l->output.k);
     }
     f->integers = aligned(integers, sizeof *f->integers);
     f->scales = aligned(scales, sizeof *f->scales);
     f->chunks = calloc(chunks + 1, sizeof *f->chunks);
-    return f->integers && f->scales && f->chunks ? ST_OK : err_nomem(e, "loading the model");
+    f->parts = calloc(parts + 1, sizeof *f->parts);
+    bool ok = f->integers && f->scales && f->chunks && f->parts;
+    return ok ? ST_OK : err_nomem(e, "loading the model");
 }
 
 status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_encoder **out, err *e)
@@ -137,15 +184,8 @@ status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_en
         fast_encoder_free(f);
         return st;
     }
-    cutter c = {f->integers, f->scales, f->chunks, k};
-    for (size_t n = 0; n < w->m->n_layers; n++) {
-        const packed_layer *l = &w->layers[n];
-        fast_layer *to = &f->layers[n];
-        pack_linear(&to->qkv, &l->qkv, false, &c);
-        pack_linear(&to->attention_output, &l->attention_output, false, &c);
-        pack_linear(&to->intermediate, &l->intermediate, false, &c);
-        pack_linear(&to->output, &l->output, true, &c);
-    }
+    cutter c = {f->integers, f->scales, f->chunks, f->parts, k};
+    for (size_t n = 0; n < w->m->n_layers; n++) pack_layer(&f->layers[n], &w->layers[n], &c);
     *out = f;
     return ST_OK;
 }
@@ -156,6 +196,7 @@ void fast_encoder_free(fast_encoder *f)
     free(f->integers);
     free(f->scales);
     free(f->chunks);
+    free(f->parts);
     free(f);
 }
 
@@ -276,19 +317,20 @@ static void run_attention(const tile *t, const fast_layer *l)
 static void run_forward(const tile *t, const fast_layer *l)
 {
     const rounded *inner = &t->s->inner;
-    for (size_t c = 0; c < l->output.n_chunks; c++) {
-        size_t width = l->output.chunks[c].k;
-        apply(t, &l->intermediate, c * INT16_CHUNK, width, t->s->part);
+    for (size_t c = 0; c < chunks_of(t->f->w->m->inner); c++) {
+        const linear16 *out = &l->output[c];
+        const size_t width = out->chunks[0].k;
+        apply(t, &l->intermediate[c], 0, width, t->s->part);
         for (size_t i = 0; i < t->tokens; i++)
             inner->scales[i] =
                 t->f->k16->gelu_quantize(t->s->part + i * width, width, inner->rows + i * width);
         t->f->k16->multiply(&(int16_job){.x = inner->rows,
                                          .x_scale = inner->scales,
                                          .m = t->tokens,
-                                         .w = &l->output.chunks[c],
-                                         .start = c ? NULL : l->output.bias,
+                                         .w = &out->chunks[0],
+                                         .start = c ? NULL : out->bias,
                                          .y = t->s->other,
-                                         .ldy = l->output.n});
+                                         .ldy = out->n});
     }
 }
 

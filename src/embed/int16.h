@@ -26,7 +26,8 @@ enum {
 
 /* Columns of weights over one chunk of k. */
 typedef struct int16_weights {
-    int16_t *q;   /* [n / 16][k / 2][16][2]: pairs of k; 64-aligned */
+    int16_t *q;   /* [n / 16][k / 2][16][2]: pairs of k; 64-aligned; best if what is read next
+                   * lies right behind it */
     float *scale; /* [n] */
     size_t k, n;  /* k even, at most INT16_CHUNK; n a multiple of 16 */
 } int16_weights;

@@ -1,5 +1,7 @@
 /* int16_avx2.c - products of 16-bit integers, 6 rows by 16 columns in registers (AVX2, FMA).
  *
+ * While the rows pass by a panel of weights, each strip of them fetches its share of the next one.
+ *
  * A step multiplies two k at once (vpmaddwd) for 8 columns; the sums need a second instruction,
  * so it is worth 1.5 to 2 of the fused multiply-adds of float32, as the machine has ports for
  * them. */
@@ -14,6 +16,8 @@ typedef struct strip {
     const float *x_scale, *w_scale, *start;
     float *y;
     size_t k, ldy;
+    uintptr_t ahead; /* what to fetch, and how much further at each step */
+    size_t step;
 } strip;
 
 /* Adds the products of two k of a row with 16 columns.  By hand: left to itself, GCC does all
@@ -38,11 +42,13 @@ static inline __attribute__((always_inline)) void run_tile(const strip *s, int r
     const int16_t *w = s->w, *x = s->x;
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) lo[r] = hi[r] = _mm256_setzero_si256();
-    for (size_t i = 0; i < k; i += 2, w += 2 * INT16_PANEL, x += 2) {
+    uintptr_t ahead = s->ahead;
+    for (size_t i = 0; i < k; i += 2, w += 2 * INT16_PANEL, x += 2, ahead += s->step) {
         __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)w);
         __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(w + INT16_PANEL));
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) add_products(&lo[r], &hi[r], x + (size_t)r * k, a, b);
+        _mm_prefetch((const void *)ahead, _MM_HINT_T0);
     }
     const __m256 wa = _mm256_loadu_ps(s->w_scale), wb = _mm256_loadu_ps(s->w_scale + 8);
 #pragma GCC unroll 6
@@ -88,8 +94,10 @@ static void run_rows(const strip *s, size_t rows)
 static void multiply(const int16_job *j)
 {
     const int16_weights *w = j->w;
-    for (size_t c = 0; c < w->n; c += INT16_PANEL)
-        for (size_t i = 0; i < j->m; i += ROWS)
+    const size_t strips = (j->m + ROWS - 1) / ROWS, bytes = w->k * INT16_PANEL * sizeof *w->q;
+    for (size_t c = 0; c < w->n; c += INT16_PANEL) {
+        uintptr_t ahead = (uintptr_t)(w->q + c * w->k) + bytes;
+        for (size_t i = 0; i < j->m; i += ROWS, ahead += bytes / strips)
             run_rows(&(strip){.x = j->x + i * w->k,
                               .w = w->q + c * w->k,
                               .x_scale = j->x_scale + i,
@@ -97,8 +105,11 @@ static void multiply(const int16_job *j)
                               .start = j->start ? j->start + c : NULL,
                               .y = j->y + i * j->ldy + c,
                               .k = w->k,
-                              .ldy = j->ldy},
+                              .ldy = j->ldy,
+                              .ahead = ahead,
+                              .step = 2 * INT16_PANEL * sizeof *w->q / strips},
                      j->m - i < ROWS ? j->m - i : ROWS);
+    }
 }
 
 /* --- rounding ------------------------------------------------------------------------------- */

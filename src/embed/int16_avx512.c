@@ -18,6 +18,8 @@ typedef struct strip {
     const float *x_scale, *w_scale, *start;
     float *y;
     size_t k, ldy;
+    uintptr_t ahead; /* what to fetch, and how much further at each step */
+    size_t step;
 } strip;
 
 static inline __m512i pair(const int16_t *p)
@@ -63,7 +65,8 @@ static inline __attribute__((always_inline)) void run_tile(const strip *s, int r
     __asm__("" : "+r"(x[0]), "+r"(x[1]), "+r"(x[2])); /* it shall not see that they are related */
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++) lo[r] = hi[r] = _mm512_setzero_si512();
-    for (; w < end; w += 2 * INT16_PANEL) {
+    uintptr_t ahead = s->ahead;
+    for (; w < end; w += 2 * INT16_PANEL, ahead += s->step) {
         __m512i a = load(w), b = a;
         if (panels == 2) b = load(w + pitch);
 #pragma GCC unroll 14
@@ -72,6 +75,7 @@ static inline __attribute__((always_inline)) void run_tile(const strip *s, int r
             add_product(&lo[r], v, a);
             if (panels == 2) add_product(&hi[r], v, b);
         }
+        _mm_prefetch((const void *)ahead, _MM_HINT_T0);
         x[0] += 2, x[1] += 2, x[2] += 2;
     }
 #pragma GCC unroll 14
@@ -113,14 +117,16 @@ static void run_rows(const strip *s, size_t rows, size_t panels)
     }
 }
 
-/* Two panels (48 KiB over 384 k) pass all rows; the rows are shared out evenly, since a strip of
- * few rows costs as much as one of many. */
+/* All rows pass by two panels, and each strip of them fetches its share of the next two.  Rows are
+ * shared out evenly, since a strip of few costs as much as one of many. */
 static void multiply(const int16_job *j)
 {
     const int16_weights *w = j->w;
     const size_t strips = (j->m + ROWS - 1) / ROWS;
     for (size_t c = 0; c < w->n; c += 2 * INT16_PANEL) {
-        size_t panels = w->n - c > INT16_PANEL ? 2 : 1;
+        const size_t panels = w->n - c > INT16_PANEL ? 2 : 1;
+        const size_t bytes = panels * w->k * INT16_PANEL * sizeof *w->q;
+        uintptr_t ahead = (uintptr_t)(w->q + c * w->k) + bytes;
         for (size_t t = 0, i = 0; t < strips; t++) {
             size_t rows = (j->m - i + strips - t - 1) / (strips - t);
             run_rows(&(strip){.x = j->x + i * w->k,
@@ -130,9 +136,12 @@ static void multiply(const int16_job *j)
                               .start = j->start ? j->start + c : NULL,
                               .y = j->y + i * j->ldy + c,
                               .k = w->k,
-                              .ldy = j->ldy},
+                              .ldy = j->ldy,
+                              .ahead = ahead,
+                              .step = bytes / strips / (w->k / 2)},
                      rows, panels);
             i += rows;
+            ahead += bytes / strips;
         }
     }
 }

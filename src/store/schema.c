@@ -30,6 +30,9 @@ const char schema_sql[] =
     /* hash: SHA-256 of the text; v: float32, little-endian */
     "CREATE TABLE vector (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
     "  v BLOB NOT NULL);"
+    /* the same of the fast encoder: never taken for the others */
+    "CREATE TABLE fast_vector (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
+    "  v BLOB NOT NULL);"
     "CREATE TABLE verdict (interaction BLOB NOT NULL, turn INTEGER NOT NULL, rule TEXT NOT NULL,"
     "  kept BLOB, kept_turn INTEGER NOT NULL, score REAL NOT NULL, row INTEGER NOT NULL,"
     "  PRIMARY KEY (interaction, turn)) WITHOUT ROWID;"
@@ -41,6 +44,8 @@ const char schema_sql[] =
 /* [n - 1] makes a store of version n one of version n + 1. */
 const char *const schema_steps[SCHEMA_VERSION - 1] = {
     "ALTER TABLE slice ADD COLUMN bounded INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE fast_vector (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
+    "  v BLOB NOT NULL);",
 };
 
 #define SLICE_COLUMNS                                                                              \
@@ -65,6 +70,7 @@ const char *const query_sql[N_QUERIES] = {
     [Q_REMOVE_REJECTED] = "DELETE FROM rejected WHERE number = ?",
     [Q_REMOVE_SEEN] = "DELETE FROM slice_seen WHERE key = ?",
     [Q_REMOVE_VECTOR] = "DELETE FROM vector WHERE number = ?",
+    [Q_REMOVE_FAST_VECTOR] = "DELETE FROM fast_vector WHERE number = ?",
     [Q_REMOVE_VERDICTS] = "DELETE FROM verdict WHERE interaction = ?1 OR kept = ?1",
     [Q_GENERATION] = "SELECT n FROM generation",
     [Q_SET_GENERATION] = "UPDATE generation SET n = n + ?",
@@ -87,6 +93,10 @@ const char *const query_sql[N_QUERIES] = {
     [Q_PUT_VECTOR] = "INSERT INTO vector (hash, v) VALUES (?, ?)"
                      " ON CONFLICT (hash) DO UPDATE SET v = excluded.v",
     [Q_DROP_VECTORS] = "DELETE FROM vector",
+    [Q_FAST_VECTOR] = "SELECT v FROM fast_vector WHERE hash = ?",
+    [Q_PUT_FAST_VECTOR] = "INSERT INTO fast_vector (hash, v) VALUES (?, ?)"
+                          " ON CONFLICT (hash) DO UPDATE SET v = excluded.v",
+    [Q_DROP_FAST_VECTORS] = "DELETE FROM fast_vector",
     [Q_CLEAR_VERDICTS] = "DELETE FROM verdict",
     [Q_ADD_VERDICT] = "INSERT INTO verdict (" VERDICT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?)",
     [Q_BEGIN_RUN] = "INSERT INTO run (command, state, started_s, started_ns)"
@@ -111,6 +121,7 @@ const char list_interactions[] =
 const char list_rejected[] = "SELECT reason, received_s, received_ns, raw, CAST(number AS TEXT)"
                              " FROM rejected ORDER BY number";
 const char list_vectors[] = "SELECT number, hash FROM vector ORDER BY number";
+const char list_fast_vectors[] = "SELECT number, hash FROM fast_vector ORDER BY number";
 const char list_slices[] = "SELECT " SLICE_COLUMNS " FROM slice ORDER BY id";
 const char list_runs[] = "SELECT id, command, state, started_s, started_ns, ended_s, ended_ns,"
                          " result FROM run ORDER BY id DESC LIMIT ?";

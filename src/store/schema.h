@@ -4,7 +4,7 @@
 
 enum {
     SCHEMA_APPLICATION_ID = 0x54414d49, /* "TAMI" */
-    SCHEMA_VERSION = 2
+    SCHEMA_VERSION = 3
 };
 
 /* Makes all tables in an empty database. */
@@ -27,6 +27,7 @@ typedef enum {
     Q_REMOVE_REJECTED,
     Q_REMOVE_SEEN,
     Q_REMOVE_VECTOR,
+    Q_REMOVE_FAST_VECTOR,
     Q_REMOVE_VERDICTS,
     Q_GENERATION,
     Q_SET_GENERATION,
@@ -40,6 +41,9 @@ typedef enum {
     Q_VECTOR,
     Q_PUT_VECTOR,
     Q_DROP_VECTORS,
+    Q_FAST_VECTOR,
+    Q_PUT_FAST_VECTOR,
+    Q_DROP_FAST_VECTORS,
     Q_CLEAR_VERDICTS,
     Q_ADD_VERDICT,
     Q_BEGIN_RUN,
@@ -52,7 +56,8 @@ typedef enum {
 extern const char *const query_sql[N_QUERIES];
 
 /* Statements with many rows. */
-extern const char list_interactions[], list_rejected[], list_vectors[], list_slices[], list_runs[];
+extern const char list_interactions[], list_rejected[], list_vectors[], list_fast_vectors[],
+    list_slices[], list_runs[];
 extern const char list_verdicts[], list_verdicts_of[], list_duplicates_of[];
 
 #endif

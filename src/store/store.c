@@ -516,15 +516,21 @@ status store_forget(store *s, str id, bool *found, err *e)
     return store_set(s, name, STR(""), e);
 }
 
-status store_keep_vectors(store *s, const intern *hashes, err *e)
+static status keep_listed(store *s, const char *list, query remove, const intern *hashes, err *e)
 {
     rows *r;
-    status st = db_list(s->db, list_vectors, NO_VALUES, &r, e);
+    status st = db_list(s->db, list, NO_VALUES, &r, e);
     while (db_next(s->db, r, &st, e))
         if (intern_find(hashes, row_str(r, 1)) == INTERN_NONE)
-            st = change(s, Q_REMOVE_VECTOR, VALUES(integer(row_int(r, 0))), e);
+            st = change(s, remove, VALUES(integer(row_int(r, 0))), e);
     db_end(r);
     return st;
+}
+
+status store_keep_vectors(store *s, const intern *hashes, err *e)
+{
+    status st = keep_listed(s, list_vectors, Q_REMOVE_VECTOR, hashes, e);
+    return st ? st : keep_listed(s, list_fast_vectors, Q_REMOVE_FAST_VECTOR, hashes, e);
 }
 
 status store_scrub(store *s, bool *done, err *e)
@@ -631,12 +637,12 @@ status store_forget_seen(store *s, int64_t slice_id, err *e)
 _Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "vectors lie in the file as they lie in memory: float32, little-endian");
 
-status store_vector(store *s, str t, float *out, size_t dim, bool *found, err *e)
+static status get_vector(store *s, query q, str t, float *out, size_t dim, bool *found, err *e)
 {
     rows *row;
     unsigned char hash[SHA256_SIZE];
     sha256_of(t, hash);
-    status st = db_ask(s->db, Q_VECTOR, VALUES(hash_blob(hash)), &row, e);
+    status st = db_ask(s->db, q, VALUES(hash_blob(hash)), &row, e);
     str bytes = row ? row_str(row, 0) : (str){0};
     *found = row && bytes.n == dim * sizeof *out;
     if (*found) memcpy(out, bytes.p, bytes.n);
@@ -644,17 +650,38 @@ status store_vector(store *s, str t, float *out, size_t dim, bool *found, err *e
     return st;
 }
 
-status store_put_vector(store *s, str t, const float *v, size_t dim, err *e)
+static status put_vector(store *s, query q, str t, const float *v, size_t dim, err *e)
 {
     unsigned char hash[SHA256_SIZE];
     sha256_of(t, hash);
     str bytes = {(const char *)v, dim * sizeof *v};
-    return change(s, Q_PUT_VECTOR, VALUES(hash_blob(hash), blob(bytes)), e);
+    return change(s, q, VALUES(hash_blob(hash), blob(bytes)), e);
+}
+
+status store_vector(store *s, str t, float *out, size_t dim, bool *found, err *e)
+{
+    return get_vector(s, Q_VECTOR, t, out, dim, found, e);
+}
+
+status store_put_vector(store *s, str t, const float *v, size_t dim, err *e)
+{
+    return put_vector(s, Q_PUT_VECTOR, t, v, dim, e);
+}
+
+status store_fast_vector(store *s, str t, float *out, size_t dim, bool *found, err *e)
+{
+    return get_vector(s, Q_FAST_VECTOR, t, out, dim, found, e);
+}
+
+status store_put_fast_vector(store *s, str t, const float *v, size_t dim, err *e)
+{
+    return put_vector(s, Q_PUT_FAST_VECTOR, t, v, dim, e);
 }
 
 status store_drop_vectors(store *s, err *e)
 {
-    return change(s, Q_DROP_VECTORS, NO_VALUES, e);
+    status st = change(s, Q_DROP_VECTORS, NO_VALUES, e);
+    return st ? st : change(s, Q_DROP_FAST_VECTORS, NO_VALUES, e);
 }
 
 /* --- verdicts ----------------------------------------------------------------------------- */
