@@ -97,6 +97,16 @@ def table(uncased, cased, pool, known):
         yield c, kinds[plain] << 14 | value
 
 
+def lowered(cased):
+    """(character, what it becomes, one or two) where lowering alone changes it."""
+    only = BertNormalizer(lowercase=True, strip_accents=False)
+    for c in scalars():
+        text = spaced(only, c)
+        if text != spaced(cased, c):
+            assert 1 <= len(text) <= 2 and " " not in text, hex(c)
+            yield c, ord(text[0]), ord(text[1]) if len(text) == 2 else 0
+
+
 def c_array(kind, name, numbers, per_line=16):
     lines = [", ".join(map(str, numbers[k:k + per_line])) for k in range(0, len(numbers), per_line)]
     return "const %s %s[%d] = {\n    %s,\n};\n" % (kind, name, len(numbers), ",\n    ".join(lines))
@@ -128,6 +138,10 @@ def main(path):
     print(c_array("uint16_t", "unicode_values", [v for b in blocks.numbers for v in b]))
     print(c_array("uint16_t", "unicode_expansion_at", offsets))
     print(c_array("unsigned char", "unicode_expansions", list(b"".join(texts)), 24))
+    lower = list(lowered(cased))
+    print("const size_t unicode_n_lowered = %d;\n" % len(lower))
+    print("const struct unicode_lowered unicode_lowered[%d] = {\n    %s,\n};\n" % (
+        len(lower), ",\n    ".join("{0x%X, {0x%X, 0x%X}}" % row for row in lower)))
     print("const size_t unicode_n_marks = %d;\n" % len(known))
     print("const struct unicode_mark unicode_marks[%d] = {\n    %s,\n};" % (
         len(known), ",\n    ".join("{0x%X, %d}" % pair for pair in sorted(known.items()))))

@@ -227,6 +227,7 @@ static void describe_settings(const model *m, buf *out)
     if (m->max_tokens != usual) buf_fmt(out, "tokens=%zu ", m->max_tokens);
     if (m->case_known && m->tokens_as.uncased != m->vocab_uncased)
         buf_fmt(out, "uncased=%d ", m->tokens_as.uncased);
+    if (m->tokens_as.keeps_accents) buf_z(out, "accents=kept ");
     if (!m->tokens_as.spaces_ideographs) buf_z(out, "ideographs=letters ");
 }
 

@@ -264,7 +264,7 @@ static status check_special(const config_file *f)
     return ST_OK;
 }
 
-/* Lowering and stripping accents come together or not at all. */
+/* Accents are stripped where letters are lowered, unless something else is said. */
 static status take_case(model *m, const config_file *f, const char *lower_key,
                         const char *spaces_key)
 {
@@ -274,10 +274,9 @@ static status take_case(model *m, const config_file *f, const char *lower_key,
     if (!is_set(lower)) return ST_OK;
     m->tokens_as.uncased = js_true(lower);
     m->case_known = true;
-    if (is_set(strip) && js_true(strip) != m->tokens_as.uncased)
-        return refuse(f, "strip_accents is %s and %s is %s: only both or neither is supported",
-                      js_true(strip) ? "true" : "false", lower_key,
-                      m->tokens_as.uncased ? "true" : "false");
+    m->tokens_as.keeps_accents = m->tokens_as.uncased && is_set(strip) && !js_true(strip);
+    if (js_true(strip) && !m->tokens_as.uncased)
+        return refuse(f, "strip_accents without %s is not supported", lower_key);
     return ST_OK;
 }
 

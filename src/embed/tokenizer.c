@@ -122,11 +122,38 @@ static unsigned char byte_class_cased(unsigned char c, unsigned value)
                                           : BYTE_OTHER;
 }
 
+/* NULL: lowering leaves it as it is. */
+static const struct unicode_lowered *find_lowered(uint32_t c)
+{
+    size_t lo = 0, hi = unicode_n_lowered;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (unicode_lowered[mid].scalar == c) return &unicode_lowered[mid];
+        if (unicode_lowered[mid].scalar < c)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static bool lowers_only(const tokenizer *t)
+{
+    return t->options.uncased && t->options.keeps_accents;
+}
+
+static bool strips(const tokenizer *t)
+{
+    return t->options.uncased && !t->options.keeps_accents;
+}
+
 static void classify_bytes(tokenizer *t)
 {
     for (unsigned c = 1; c < 0x80; c++) {
         unsigned value = table_value(c);
-        t->bytes[c] = t->options.uncased
+        const struct unicode_lowered *l = lowers_only(t) ? find_lowered(c) : NULL;
+        t->bytes[c] = l ? (unsigned char)l->to[0]
+                      : strips(t)
                           ? byte_class_uncased((unsigned char)c, value & UNICODE_UNCASED_MASK)
                           : byte_class_cased((unsigned char)c, value >> UNICODE_CASED_SHIFT);
     }
@@ -326,11 +353,19 @@ static void put_uncased(writer *w, uint32_t c, unsigned value)
     }
 }
 
+/* Where nothing is decomposed. */
+static void put_letter(writer *w, uint32_t c)
+{
+    const struct unicode_lowered *l = lowers_only(w->t) ? find_lowered(c) : NULL;
+    put_starter(w, l ? l->to[0] : c);
+    if (l && l->to[1]) put_starter(w, l->to[1]);
+}
+
 static void put_cased(writer *w, uint32_t c, unsigned value)
 {
     switch (value) {
     case UNICODE_CASED_SELF:
-        put_starter(w, c);
+        put_letter(w, c);
         break;
     case UNICODE_CASED_SPACE:
         end_word(w);
@@ -359,7 +394,7 @@ static size_t special_at(const tokenizer *t, str text, size_t at, int32_t *id)
 /* A character in a model that takes ideographs for letters. */
 static void put_ideograph(writer *w, uint32_t c, unsigned uncased)
 {
-    if (w->t->options.uncased && uncased >= UNICODE_FIRST_EXPANSION)
+    if (strips(w->t) && uncased >= UNICODE_FIRST_EXPANSION)
         put_expansion(w, uncased - UNICODE_FIRST_EXPANSION, false);
     else
         put_starter(w, c);
@@ -370,7 +405,7 @@ static void put(writer *w, uint32_t c)
     unsigned value = table_value(c);
     if (!w->t->options.spaces_ideographs && is_ideograph(c))
         put_ideograph(w, c, value & UNICODE_UNCASED_MASK);
-    else if (w->t->options.uncased)
+    else if (strips(w->t))
         put_uncased(w, c, value & UNICODE_UNCASED_MASK);
     else
         put_cased(w, c, value >> UNICODE_CASED_SHIFT);

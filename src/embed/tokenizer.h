@@ -12,6 +12,7 @@ typedef struct tokenizer tokenizer;
 /* What the normalizer does to a text before it is cut, beside cleaning it. */
 typedef struct tokenizer_options {
     bool uncased;           /* lowers, decomposes and strips accents */
+    bool keeps_accents;     /* with `uncased`: lowers and does no more */
     bool spaces_ideographs; /* each ideograph is a word (tokenize_chinese_chars) */
 } tokenizer_options;
 

@@ -44,6 +44,15 @@ extern const uint16_t unicode_values[];
 extern const uint16_t unicode_expansion_at[];
 extern const unsigned char unicode_expansions[];
 
+/* What lowering alone, without decomposing, changes: in ascending order of scalar. */
+struct unicode_lowered {
+    uint32_t scalar;
+    uint32_t to[2]; /* the second 0 if there is none */
+};
+
+extern const size_t unicode_n_lowered;
+extern const struct unicode_lowered unicode_lowered[];
+
 extern const size_t unicode_n_marks; /* in ascending order of scalar */
 extern const struct unicode_mark unicode_marks[];
 

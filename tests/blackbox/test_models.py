@@ -159,6 +159,8 @@ def test_case_and_ideographs(run_toy, tmp_path):
     put(directory, "tokenizer_config.json", {"do_lower_case": True,
                                              "tokenize_chinese_chars": False})
     assert words("Café 東京東") == ["cafe", "東京", "##東"]
+    put(directory, "tokenizer_config.json", {"do_lower_case": True, "strip_accents": False})
+    assert words("CAFÉ Hello cafe\u0301") == ["café", "hello", "[UNK]"]
     (directory / "tokenizer_config.json").unlink()
     (directory / "tokenizer.json").unlink()
     put(directory, "vocab.txt", "".join(w + "\n" for w in WORDS).replace("?", "A"))
@@ -202,7 +204,7 @@ OTHER = [  # file, what it says, what the message names
     ("sentence_bert_config.json", {"max_seq_length": 7.5}, "max_seq_length"),
     ("sentence_bert_config.json", {"max_seq_length": "many"}, "max_seq_length"),
     ("tokenizer_config.json", {"tokenizer_class": "MPNetTokenizer"}, "MPNetTokenizer"),
-    ("tokenizer_config.json", {"do_lower_case": True, "strip_accents": False}, "strip_accents"),
+    ("tokenizer_config.json", {"do_lower_case": False, "strip_accents": True}, "strip_accents"),
     ("tokenizer_config.json", {"unk_token": "<unk>"}, "unk_token"),
     ("tokenizer_config.json", {"added_tokens_decoder": {"9": {"content": "[Q]"}}}, "[Q]"),
     ("tokenizer.json", {"normalizer": {"type": "Sequence"}}, "BertNormalizer"),
