@@ -36,24 +36,23 @@ void attention_room_carve(attention_room *r, carver *c, size_t longest, size_t w
 }
 
 /* keys: [n / 16][width][16], zeros behind the last; values: [width / 16][n][16]. */
-static void pack_head(const attention_room *r, const attention_head *a)
+static void pack_head(const kernels *k, const attention_room *r, const attention_head *a)
 {
     const size_t n = a->n, width = a->width;
-    memset(r->keys + n / KERNEL_LANES * KERNEL_LANES * width, 0,
-           (round_up(n) - n / KERNEL_LANES * KERNEL_LANES) * width * sizeof *r->keys);
-    for (size_t t = 0; t < n; t++) {
-        const float *k = a->k + t * a->ld, *v = a->v + t * a->ld;
-        float *key = r->keys + t / KERNEL_LANES * width * KERNEL_LANES + t % KERNEL_LANES;
-        for (size_t i = 0; i < width; i++) key[i * KERNEL_LANES] = k[i];
-        for (size_t i = 0; i < width; i += KERNEL_LANES)
-            memcpy(r->values + i * n + t * KERNEL_LANES, v + i, KERNEL_LANES * sizeof *v);
+    for (size_t t = 0; t < n; t += KERNEL_LANES) {
+        size_t rows = n - t < KERNEL_LANES ? n - t : KERNEL_LANES;
+        k->transpose(a->k + t * a->ld, a->ld, rows, width, r->keys + t * width);
     }
+    for (size_t i = 0; i < width; i += KERNEL_LANES)
+        for (size_t t = 0; t < n; t++)
+            memcpy(r->values + i * n + t * KERNEL_LANES, a->v + t * a->ld + i,
+                   KERNEL_LANES * sizeof(float));
 }
 
 void attend(const kernels *k, gemm_fn gemm, const attention_room *r, const attention_head *a)
 {
     const size_t n = a->n, ld = round_up(n);
-    pack_head(r, a);
+    pack_head(k, r, a);
     gemm(&(gemm_job){.x = a->q,
                      .ldx = a->ld,
                      .m = n,

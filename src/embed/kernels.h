@@ -33,6 +33,10 @@ typedef struct kernels {
 
     /* The sum of x[j]^2; n a multiple of 16. */
     float (*sum_squares)(const float *x, size_t n);
+
+    /* Rows become columns of a panel: to[c][r] = x[r][c], where rows are ld apart, and 0 for r from
+     * `rows` (at most 16) to 16.  to: [n][16], n a multiple of 16. */
+    void (*transpose)(const float *x, size_t ld, size_t rows, size_t n, float *to);
 } kernels;
 
 /* The table of an instruction set that this machine has. */

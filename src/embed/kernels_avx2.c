@@ -142,4 +142,36 @@ static float sum_squares(const float *x, size_t n)
     return tree(low, high);
 }
 
-const kernels kernels_avx2 = {gelu, normalize, softmax, sum_squares};
+/* Eight rows of eight: pairs of rows, then fours, then the halves. */
+static inline void transpose_eight(const float *const row[8], float *to)
+{
+    __m256 a[8], b[8];
+    for (int r = 0; r < 8; r++) a[r] = _mm256_loadu_ps(row[r]);
+    for (int r = 0; r < 8; r += 2) {
+        b[r] = _mm256_unpacklo_ps(a[r], a[r + 1]);
+        b[r + 1] = _mm256_unpackhi_ps(a[r], a[r + 1]);
+    }
+    for (int r = 0; r < 8; r += 4)
+        for (int i = 0; i < 2; i++) {
+            a[r + 2 * i] = _mm256_shuffle_ps(b[r + i], b[r + 2 + i], _MM_SHUFFLE(1, 0, 1, 0));
+            a[r + 2 * i + 1] = _mm256_shuffle_ps(b[r + i], b[r + 2 + i], _MM_SHUFFLE(3, 2, 3, 2));
+        }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * KERNEL_LANES, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * KERNEL_LANES, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    }
+}
+
+static void transpose(const float *x, size_t ld, size_t rows, size_t n, float *to)
+{
+    static const float zeros[8];
+    for (size_t half = 0; half < KERNEL_LANES; half += 8)
+        for (size_t c = 0; c < n; c += 8) {
+            const float *row[8];
+            for (size_t r = 0; r < 8; r++)
+                row[r] = half + r < rows ? x + (half + r) * ld + c : zeros;
+            transpose_eight(row, to + c * KERNEL_LANES + half);
+        }
+}
+
+const kernels kernels_avx2 = {gelu, normalize, softmax, sum_squares, transpose};

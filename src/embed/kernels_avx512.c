@@ -93,7 +93,7 @@ static void normalize(float *x, const float *more, const layer_norm *p)
 
 static inline __mmask16 lanes_below(size_t n)
 {
-    return n < KERNEL_LANES ? (__mmask16)((1U << n) - 1) : (__mmask16)0xffff;
+    return (__mmask16)(n < KERNEL_LANES ? (1U << n) - 1 : 0xffffU);
 }
 
 /* The largest of x[0..n), in every lane.  The order of the operands is that of kernels_scalar.c,
@@ -130,4 +130,43 @@ static float sum_squares(const float *x, size_t n)
     return tree(sum);
 }
 
-const kernels kernels_avx512 = {gelu, normalize, softmax, sum_squares};
+/* Sixteen rows of sixteen: pairs of rows, then fours, then quarters of registers, twice. */
+static inline void transpose_sixteen(const float *const row[16], float *to)
+{
+    __m512 a[16], b[16];
+    for (int r = 0; r < 16; r++) a[r] = _mm512_loadu_ps(row[r]);
+    for (int r = 0; r < 16; r += 2) {
+        b[r] = _mm512_unpacklo_ps(a[r], a[r + 1]);
+        b[r + 1] = _mm512_unpackhi_ps(a[r], a[r + 1]);
+    }
+    for (int r = 0; r < 16; r += 4)
+        for (int i = 0; i < 2; i++) {
+            a[r + 2 * i] = _mm512_shuffle_ps(b[r + i], b[r + 2 + i], _MM_SHUFFLE(1, 0, 1, 0));
+            a[r + 2 * i + 1] = _mm512_shuffle_ps(b[r + i], b[r + 2 + i], _MM_SHUFFLE(3, 2, 3, 2));
+        }
+    /* a[4 q + i]: columns i, 4 + i, 8 + i, 12 + i of rows 4 q to 4 q + 3 */
+    for (int i = 0; i < 4; i++)
+        for (int h = 0; h < 2; h++) {
+            b[4 * h + i] = _mm512_shuffle_f32x4(a[8 * h + i], a[8 * h + 4 + i], 0x88);
+            b[8 + 4 * h + i] = _mm512_shuffle_f32x4(a[8 * h + i], a[8 * h + 4 + i], 0xdd);
+        }
+    for (int i = 0; i < 4; i++)
+        for (int odd = 0; odd < 2; odd++) {
+            __m512 low = b[8 * odd + i], high = b[8 * odd + 4 + i];
+            float *at = to + (4 * odd + i) * KERNEL_LANES;
+            _mm512_storeu_ps(at, _mm512_shuffle_f32x4(low, high, 0x88));
+            _mm512_storeu_ps(at + 8 * KERNEL_LANES, _mm512_shuffle_f32x4(low, high, 0xdd));
+        }
+}
+
+static void transpose(const float *x, size_t ld, size_t rows, size_t n, float *to)
+{
+    static const float zeros[KERNEL_LANES];
+    for (size_t c = 0; c < n; c += KERNEL_LANES) {
+        const float *row[KERNEL_LANES];
+        for (size_t r = 0; r < KERNEL_LANES; r++) row[r] = r < rows ? x + r * ld + c : zeros;
+        transpose_sixteen(row, to + c * KERNEL_LANES);
+    }
+}
+
+const kernels kernels_avx512 = {gelu, normalize, softmax, sum_squares, transpose};

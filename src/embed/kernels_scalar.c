@@ -92,4 +92,11 @@ static float sum_squares(const float *x, size_t n)
     return tree(part);
 }
 
-const kernels KERNELS_NAME = {gelu, normalize, softmax, sum_squares};
+static void transpose(const float *x, size_t ld, size_t rows, size_t n, float *to)
+{
+    for (size_t c = 0; c < n; c++)
+        for (size_t r = 0; r < KERNEL_LANES; r++)
+            to[c * KERNEL_LANES + r] = r < rows ? x[r * ld + c] : 0.0f;
+}
+
+const kernels KERNELS_NAME = {gelu, normalize, softmax, sum_squares, transpose};

@@ -238,11 +238,24 @@ static void check_row_kernels(const kernels *k, float *x, float *more, size_t n)
     free(beta);
 }
 
+static void check_transpose(const kernels *k, size_t rows, size_t n)
+{
+    const size_t ld = n + rows % 3;
+    float *x = random_floats(rows * ld, 1), *got = random_floats(16 * n, 1);
+    k->transpose(x, ld, rows, n, got);
+    for (size_t c = 0; c < n; c++)
+        for (size_t r = 0; r < 16; r++)
+            assert_true(got[c * 16 + r] == (r < rows ? x[r * ld + c] : 0.0f));
+    free(x);
+    free(got);
+}
+
 static void test_kernels_agree(void **state)
 {
     (void)state;
     for (isa i = ISA_SCALAR; i <= isa_best(); i++) {
         const kernels *k = kernels_for(i);
+        for (size_t rows = 1; rows <= 16; rows++) check_transpose(k, rows, 16 + rows % 4 * 16);
         for (size_t n = 1; n <= 70; n++) {
             check_softmax(k, random_floats(80, 30), n);
             check_softmax(k, awkward_floats(80), n);
