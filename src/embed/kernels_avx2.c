@@ -3,6 +3,8 @@
 
 #include "embed/kernels.h"
 
+enum { GELU_BLOCK = 384 };
+
 static inline __m256 poly(const float *p, int degree, __m256 x)
 {
     __m256 sum = _mm256_set1_ps(p[degree]);
@@ -24,27 +26,36 @@ static inline __m256 exp_nonpositive(__m256 x)
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(e), shift));
 }
 
-static inline __m256 erf_any(__m256 x)
+/* Three rounds over a block that stays in the first cache, each with chains that are short enough
+ * for several to be under way at once: the power of e, e to it, then both forms of erf. */
+static void gelu_block(float *x, size_t n)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
-    __m256 t = _mm256_andnot_ps(sign, x);
-    __m256 near = _mm256_fmadd_ps(x, poly(erf_near, 6, _mm256_mul_ps(x, x)), x);
-    __m256 is_near = _mm256_cmp_ps(t, one, _CMP_LT_OQ);
-    t = _mm256_min_ps(t, _mm256_set1_ps(ERF_FAR_LIMIT));
-    __m256 power = _mm256_xor_ps(sign, _mm256_mul_ps(t, poly(erf_far, 7, t)));
-    __m256 far = _mm256_sub_ps(one, exp_nonpositive(power));
-    far = _mm256_or_ps(far, _mm256_and_ps(sign, x));
-    return _mm256_blendv_ps(far, near, is_near);
+    const __m256 half_sqrt2 = _mm256_set1_ps(HALF_SQRT2);
+    float e[GELU_BLOCK];
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 t = _mm256_andnot_ps(sign, _mm256_mul_ps(_mm256_loadu_ps(x + i), half_sqrt2));
+        t = _mm256_min_ps(t, _mm256_set1_ps(ERF_FAR_LIMIT));
+        _mm256_storeu_ps(e + i, _mm256_xor_ps(sign, _mm256_mul_ps(t, poly(erf_far, 7, t))));
+    }
+    for (size_t i = 0; i < n; i += 8)
+        _mm256_storeu_ps(e + i, exp_nonpositive(_mm256_loadu_ps(e + i)));
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i), u = _mm256_mul_ps(v, half_sqrt2);
+        __m256 near = _mm256_fmadd_ps(u, poly(erf_near, 6, _mm256_mul_ps(u, u)), u);
+        __m256 far = _mm256_sub_ps(one, _mm256_loadu_ps(e + i));
+        far = _mm256_or_ps(far, _mm256_and_ps(sign, u));
+        __m256 is_near = _mm256_cmp_ps(_mm256_andnot_ps(sign, u), one, _CMP_LT_OQ);
+        __m256 erf = _mm256_blendv_ps(far, near, is_near);
+        v = _mm256_mul_ps(_mm256_set1_ps(0.5f), v);
+        _mm256_storeu_ps(x + i, _mm256_mul_ps(v, _mm256_add_ps(one, erf)));
+    }
 }
 
 static void gelu(float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += 8) {
-        __m256 v = _mm256_loadu_ps(x + i);
-        __m256 e = erf_any(_mm256_mul_ps(v, _mm256_set1_ps(HALF_SQRT2)));
-        e = _mm256_add_ps(_mm256_set1_ps(1.0f), e);
-        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), v), e));
-    }
+    for (size_t i = 0; i < n; i += GELU_BLOCK)
+        gelu_block(x + i, n - i < GELU_BLOCK ? n - i : GELU_BLOCK);
 }
 
 /* The fixed tree over 16 partial sums: 8, 4, 2, 1. */

@@ -3,6 +3,8 @@
 
 #include "embed/kernels.h"
 
+enum { GELU_BLOCK = 384 };
+
 static inline __attribute__((always_inline)) __m512 poly(const float *p, int degree, __m512 x)
 {
     __m512 sum = _mm512_set1_ps(p[degree]);
@@ -24,6 +26,12 @@ static inline __m512 exp_nonpositive(__m512 x)
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(e), shift));
 }
 
+static inline __m512 minus(__m512 x)
+{
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(x), sign));
+}
+
 static inline __m512 with_sign_of(__m512 x, __m512 from)
 {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN);
@@ -31,28 +39,34 @@ static inline __m512 with_sign_of(__m512 x, __m512 from)
     return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(x), bit));
 }
 
-static inline __m512 erf_any(__m512 x)
+/* Three rounds over a block that stays in the first cache, each with chains that are short enough
+ * for several to be under way at once: the power of e, e to it, then both forms of erf. */
+static void gelu_block(float *x, size_t n)
 {
-    const __m512 one = _mm512_set1_ps(1.0f);
-    __m512 t = _mm512_abs_ps(x);
-    __mmask16 is_near = _mm512_cmp_ps_mask(t, one, _CMP_LT_OQ);
-    __m512 near = _mm512_fmadd_ps(x, poly(erf_near, 6, _mm512_mul_ps(x, x)), x);
-    t = _mm512_min_ps(t, _mm512_set1_ps(ERF_FAR_LIMIT));
-    __m512 power = _mm512_mul_ps(t, poly(erf_far, 7, t));
-    power = _mm512_castsi512_ps(
-        _mm512_xor_si512(_mm512_castps_si512(power), _mm512_set1_epi32(INT32_MIN)));
-    __m512 far = with_sign_of(_mm512_sub_ps(one, exp_nonpositive(power)), x);
-    return _mm512_mask_mov_ps(far, is_near, near);
+    const __m512 one = _mm512_set1_ps(1.0f), half_sqrt2 = _mm512_set1_ps(HALF_SQRT2);
+    float e[GELU_BLOCK];
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 t = _mm512_abs_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i), half_sqrt2));
+        t = _mm512_min_ps(t, _mm512_set1_ps(ERF_FAR_LIMIT));
+        _mm512_storeu_ps(e + i, minus(_mm512_mul_ps(t, poly(erf_far, 7, t))));
+    }
+    for (size_t i = 0; i < n; i += 16)
+        _mm512_storeu_ps(e + i, exp_nonpositive(_mm512_loadu_ps(e + i)));
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i), u = _mm512_mul_ps(v, half_sqrt2);
+        __m512 near = _mm512_fmadd_ps(u, poly(erf_near, 6, _mm512_mul_ps(u, u)), u);
+        __m512 far = with_sign_of(_mm512_sub_ps(one, _mm512_loadu_ps(e + i)), u);
+        __mmask16 is_near = _mm512_cmp_ps_mask(_mm512_abs_ps(u), one, _CMP_LT_OQ);
+        __m512 erf = _mm512_mask_mov_ps(far, is_near, near);
+        v = _mm512_mul_ps(_mm512_set1_ps(0.5f), v);
+        _mm512_storeu_ps(x + i, _mm512_mul_ps(v, _mm512_add_ps(one, erf)));
+    }
 }
 
 static void gelu(float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __m512 v = _mm512_loadu_ps(x + i);
-        __m512 e = erf_any(_mm512_mul_ps(v, _mm512_set1_ps(HALF_SQRT2)));
-        e = _mm512_add_ps(_mm512_set1_ps(1.0f), e);
-        _mm512_storeu_ps(x + i, _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(0.5f), v), e));
-    }
+    for (size_t i = 0; i < n; i += GELU_BLOCK)
+        gelu_block(x + i, n - i < GELU_BLOCK ? n - i : GELU_BLOCK);
 }
 
 /* The fixed tree over 16 partial sums: 8, 4, 2, 1. */
