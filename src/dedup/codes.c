@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "base/gemm.h"
+#include "dedup/scan.h"
 
 enum { STRIP = 128 };
 
@@ -22,6 +23,7 @@ typedef struct strip_most { /* of one strip of vectors */
 typedef struct coding {
     codes *c;
     gemm_fn gemm;
+    const scan_kernels *k;
     float *panels;    /* the turn, packed */
     size_t columns;   /* its rows, filled up to whole panels */
     float *scratch;   /* for each worker [STRIP, columns] */
@@ -60,13 +62,6 @@ static float up(double x)
     return (float)(x * (1 + 1e-6));
 }
 
-static double norm_of(const float *x, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
-    return sqrt(sum);
-}
-
 /* Where the turned components of a vector wait. */
 static float *waiting(const codes *c, size_t vector)
 {
@@ -77,7 +72,6 @@ static float *waiting(const codes *c, size_t vector)
 static double rest_of(const coding *g, size_t vector, double turned)
 {
     const codes_input *in = g->c->in;
-    if (!in->turn) return 0;
     double squares = in->squares[vector], low = turned - g->off * sqrt(squares);
     double rest = (1 + in->turn_error) * squares - (low > 0 ? low * low : 0);
     return sqrt(rest > 0 ? rest : 0) + 1e-9 * in->longest;
@@ -102,17 +96,19 @@ static void turn_strip(void *ctx, size_t item, int worker)
     for (size_t i = 0; i < m; i++) {
         const float *turned = y + i * g->columns;
         memcpy(waiting(g->c, from + i), turned, k * sizeof *turned);
-        for (size_t j = 0; j < k; j++)
-            most.component = fmax(most.component, fabs((double)turned[j]));
-        most.rest = fmax(most.rest, rest_of(g, from + i, norm_of(turned, k)));
+        double rest = rest_of(g, from + i, sqrt(g->k->sum_of_squares(turned, k)));
+        g->c->error[from + i] = up(rest); /* until encode_first wants it */
+        most.component = fmax(most.component, (double)g->k->greatest(turned, k));
+        most.rest = fmax(most.rest, rest);
     }
     g->most[item] = most;
 }
 
-/* Adding and taking away 1.5 * 2^23 rounds a small float32 to the nearest whole number. */
-static inline float nearest(float x)
+/* What quantise() says of an error, rounded up: sums of up to 256 float32 in a row, and the
+ * rounding of the differences themselves. */
+static double error_up(const codes *c, double error)
 {
-    return (x + 12582912.0f) - 12582912.0f;
+    return error * (1 + 1e-4) + 1e-6 * c->in->longest;
 }
 
 static double encode_first(const coding *g, size_t vector)
@@ -122,63 +118,29 @@ static double encode_first(const coding *g, size_t vector)
     const size_t k = in->length;
     const float *x = in->turn ? waiting(c, vector) : in->vectors + vector * in->dim;
     int8_t *code = c->first + vector * 4 * c->words;
-    const float inverse = (float)(1 / c->scale);
-    double norm = 0, error = 0, turned = 0;
-    for (size_t i = 0; i < k; i++) {
-        float at = nearest(x[i] * inverse);
-        at = at > 127 ? 127 : at < -127 ? -127 : at;
-        double off = (double)x[i] - (double)at * c->scale;
-        code[i] = (int8_t)at;
-        norm += (double)at * (double)at;
-        error += off * off;
-        turned += (double)x[i] * (double)x[i];
-    }
-    norm = sqrt(norm) * (1 + 1e-9);
-    error = sqrt(error) * (1 + 1e-9) + g->off * sqrt(in->squares[vector]) + 1e-12 * in->longest;
-    double rest = rest_of(g, vector, sqrt(turned));
+    quantised q = g->k->quantise(x, k, (float)c->scale, code);
+    double norm = q.norm * (1 + 1e-9),
+           rest = (double)c->error[vector]; /* turn_strip left it there */
+    double error = error_up(c, q.error) + g->off * sqrt(in->squares[vector]);
     double left = sqrt(error * error + rest * rest) / c->scale * (1 + 1e-9); /* in steps */
     int as_query = (int)ceil(left / g->share), as_column = (int)ceil(left * g->share);
     for (int i = 0; i < 3; i++) code[k + (size_t)i] = (int8_t)((as_query + i) / 3);
-    code[k + 3] = (int8_t)ceil(norm / g->factor);
+    code[k + 3] = (int8_t)ceil(norm / c->scale / g->factor);
     c->rest[vector][0] = (uint8_t)as_column;
     c->rest[vector][1] = (uint8_t)ceil(error / c->scale * (1 + 1e-9) * g->factor);
     c->error[vector] = up(error);
-    return norm * c->scale;
+    return norm;
 }
 
-/* In float32, with eight sums side by side; `error` allows for that. */
-static void encode_second(codes *c, size_t vector)
+static void encode_second(const coding *g, size_t vector)
 {
-    enum { LANES = 8 };
-    const codes_input *in = c->in;
-    const float *x = in->vectors + vector * in->dim;
-    int8_t *code = c->second + vector * in->dim;
-    float most[LANES] = {0}, errors[LANES] = {0};
-    int32_t squares[LANES] = {0};
-    for (size_t i = 0; i < in->dim; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            float size = fabsf(x[i + l]);
-            most[l] = size > most[l] ? size : most[l];
-        }
-    for (size_t l = 1; l < LANES; l++) most[0] = most[l] > most[0] ? most[l] : most[0];
-    const float scale = most[0] > 1e-20f ? most[0] / 127 : 1, inverse = 1 / scale;
-    for (size_t i = 0; i < in->dim; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            float at = nearest(x[i + l] * inverse);
-            at = at > 127 ? 127 : at < -127 ? -127 : at;
-            float off = x[i + l] - scale * at;
-            errors[l] += off * off;
-            squares[l] += (int32_t)at * (int32_t)at;
-            code[i + l] = (int8_t)at;
-        }
-    double error = 0, norm = 0;
-    for (size_t l = 0; l < LANES; l++) {
-        error += (double)errors[l];
-        norm += squares[l];
-    }
-    c->heads[vector] = (code_head){.scale = scale,
-                                   .error = up(sqrt(error) * (1 + 1e-4) + 1e-6 * in->longest),
-                                   .norm = up((double)scale * sqrt(norm))};
+    codes *c = g->c;
+    const size_t dim = c->in->dim;
+    const float *x = c->in->vectors + vector * dim;
+    const float most = g->k->greatest(x, dim), scale = most > 1e-20f ? most / 127 : 1;
+    quantised q = g->k->quantise(x, dim, scale, c->second + vector * dim);
+    c->heads[vector] =
+        (code_head){.scale = scale, .error = up(error_up(c, q.error)), .norm = up(q.norm)};
 }
 
 static void encode_strip(void *ctx, size_t item, int worker)
@@ -190,7 +152,7 @@ static void encode_strip(void *ctx, size_t item, int worker)
     for (size_t i = item * STRIP; i < to; i++) {
         double norm = encode_first(g, i);
         g->most[item].norm = fmax(g->most[item].norm, norm);
-        if (in->turn) encode_second(g->c, i);
+        if (in->turn) encode_second(g, i);
     }
 }
 
@@ -233,6 +195,7 @@ static void choose_scale(coding *g, strip_most most)
     g->factor = 250 / (half + 1);
     c->scale = fmax(most.component / 127 * (1 + 1e-6), most.rest / 280);
     c->scale = fmax(c->scale, in->longest * 1.05 / (120 * g->factor));
+    c->scale = (double)up(c->scale); /* a float32, as quantise() takes it */
     double error = half + g->off * in->longest / c->scale;
     double left = sqrt(pow(most.rest / c->scale, 2) + error * error) * (1 + 1e-6);
     g->share = left <= 254 ? 1 : 254 / left;
@@ -245,6 +208,7 @@ status codes_make(const codes_input *in, codes *out, err *e)
     *out = (codes){.in = in, .words = in->length / 4 + 1};
     coding g = {.c = out,
                 .gemm = gemm_for(in->isa),
+                .k = scan_kernels_for(in->isa),
                 .columns = (in->length + GEMM_PANEL - 1) / GEMM_PANEL * GEMM_PANEL};
     strip_most most = {.component = in->largest};
     status st = allocate(&g, strips, e);

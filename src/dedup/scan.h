@@ -26,6 +26,12 @@ typedef struct scan_job {
     uint32_t *hits; /* out: room for [n_queries * n_panels * SCAN_PANEL] */
 } scan_job;
 
+/* What quantise() leaves. */
+typedef struct quantised {
+    double error; /* |x - scale * code|, but for roundings in float32 */
+    double norm;  /* |scale * code|, but for roundings in double */
+} quantised;
+
 /* A hit is query << 16 | column; their order is not fixed. */
 typedef struct scan_kernels {
     size_t (*scan)(const scan_job *j); /* number of hits */
@@ -33,6 +39,10 @@ typedef struct scan_kernels {
     int32_t (*dot_codes)(const int8_t *x, const int8_t *y, size_t dim);
     /* A float32 product in any order of summation; dim a multiple of 8. */
     float (*dot_floats)(const float *x, const float *y, size_t dim);
+    /* code: [n] the nearest to x / scale, -127 to 127; the same bits everywhere (quantise.h). */
+    quantised (*quantise)(const float *x, size_t n, float scale, int8_t *code);
+    float (*greatest)(const float *x, size_t n); /* magnitude */
+    double (*sum_of_squares)(const float *x, size_t n);
 } scan_kernels;
 
 /* The ones for an instruction set that this machine has. */

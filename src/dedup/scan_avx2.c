@@ -8,6 +8,7 @@
  * The addition is inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
 
+#include "dedup/quantise.h"
 #include "dedup/scan.h"
 
 enum { VECTORS = SCAN_PANEL / 4 };
@@ -130,4 +131,4 @@ static float dot_floats(const float *x, const float *y, size_t dim)
     return _mm_cvtss_f32(four);
 }
 
-const scan_kernels scan_avx2 = {scan, dot_codes, dot_floats};
+const scan_kernels scan_avx2 = {scan, dot_codes, dot_floats, quantise, greatest, sum_of_squares};

@@ -7,6 +7,7 @@
  * The products are inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
 
+#include "dedup/quantise.h"
 #include "dedup/scan.h"
 
 enum { QUERIES = 8 };
@@ -196,7 +197,7 @@ static float dot_floats(const float *x, const float *y, size_t dim)
 }
 
 #ifdef SCAN_VNNI
-const scan_kernels scan_vnni = {scan, dot_codes, dot_floats};
+const scan_kernels scan_vnni = {scan, dot_codes, dot_floats, quantise, greatest, sum_of_squares};
 #else
-const scan_kernels scan_avx512 = {scan, dot_codes, dot_floats};
+const scan_kernels scan_avx512 = {scan, dot_codes, dot_floats, quantise, greatest, sum_of_squares};
 #endif

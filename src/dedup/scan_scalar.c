@@ -1,4 +1,5 @@
 /* scan_scalar.c - the inner loops of the join as plain C: the oracle of the others. */
+#include "dedup/quantise.h"
 #include "dedup/scan.h"
 
 static size_t scan(const scan_job *j)
@@ -37,4 +38,4 @@ static float dot_floats(const float *x, const float *y, size_t dim)
            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-const scan_kernels scan_scalar = {scan, dot_codes, dot_floats};
+const scan_kernels scan_scalar = {scan, dot_codes, dot_floats, quantise, greatest, sum_of_squares};

@@ -83,6 +83,25 @@ static void test_products_agree(void **state)
             double off = (double)k->dot_floats(a, b, dim) - cosine_exact(a, b, dim);
             assert_true(fabs(off) <= (double)dim * 0x1p-24 * 1.001 * lengths);
         }
+        for (int set = ISA_SCALAR; set <= (int)best_isa(); set++) {
+            const scan_kernels *k = scan_kernels_for((isa)set);
+            const size_t n = dim - dim / 8 % 3; /* prefixes are no multiples of anything */
+            const float scale = dim % 3 ? 1.0f / 127 : 1.0f / 40; /* the latter clips */
+            memset(y, 0, sizeof y);
+            quantised want = scan_scalar.quantise(a, n, scale, x),
+                      got = k->quantise(a, n, scale, y);
+            assert_memory_equal(x, y, n);
+            assert_true(got.error == want.error && got.norm == want.norm);
+            assert_true(k->greatest(a, n) == scan_scalar.greatest(a, n));
+            assert_true(k->sum_of_squares(a, n) == scan_scalar.sum_of_squares(a, n));
+            double squares = 0;
+            for (size_t i = 0; i < n; i++) {
+                double off = (double)a[i] - (double)scale * x[i];
+                squares += off * off;
+                assert_true(fabs(off) <= (double)scale * 0.5001 || abs(x[i]) == 127);
+            }
+            assert_true(fabs(sqrt(squares) - got.error) <= 1e-4 * got.error);
+        }
         free(a);
         free(b);
     }
