@@ -12,7 +12,7 @@ import os
 import statistics
 
 COLUMNS = ["case", "program", "isa", "quantity", "unit", "runs", "median", "min", "max", "note"]
-MEASURES = ["embed", "start", "end-to-end", "join"]
+MEASURES = ["embed", "start", "end-to-end", "join", "sync"]
 ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
 MIB = 1024.0
 
@@ -29,6 +29,7 @@ SEMHASH, SEMDEDUP = "SemHash", "rule of SemDeDup"
 WORK, KEPT = "seconds of the work alone", "kept rows"
 KEPT_NEAR, UNCOVERED = "kept rows with a kept neighbour", "removed rows that nothing covers"
 AGAIN, MET_ALL = "seconds of the second run", "rows that met all kept ones again"
+RATE, REQUESTS, SECOND = "interactions/s", "requests", "requests of a second sync"
 FAILED = "no figure"
 
 
@@ -264,8 +265,26 @@ def incremental_table(table, case):
               table.cell(case, program, isa, MET_ALL)] if batch else [program, isa, "", "", "", ""]])
 
 
+def sync_section(head, table):
+    yield "### Extraction alone\n"
+    for case in table.cases:
+        base = table.value(case, SCRIPT, None, RATE)
+
+        def times(program, isa):
+            return [ratio(table.value(case, program, isa, RATE), base)]
+        yield "**%s**: %s.\n" % (case, head.get("case " + case, ""))
+        yield markdown_table(
+            ["program", "", "runs", "interactions/s", "CPU seconds", "peak MiB", "requests",
+             "of a second sync", "times the script"],
+            list(program_rows(table, case, [RATE, CPU, PEAK, REQUESTS, SECOND], times)))
+        yield notes(table, case)
+    yield ("The script's loop keeps what it fetched in memory, and its start does not count; tamis "
+           "checks each record, packs it, stores it, and syncs the disk for each page. A second "
+           "sync of nothing new asks for the look-back of seven days alone.\n")
+
+
 SECTIONS = {"embed": embed_section, "start": start_section, "end-to-end": end_section,
-            "join": join_section}
+            "join": join_section, "sync": sync_section}
 
 
 def verdict(met):
@@ -294,7 +313,7 @@ def embed_targets(embed, case):
 def targets(tables):
     """What was asked, and what was seen."""
     body = []
-    embed, start, end, join = (tables.get(m) for m in MEASURES)
+    embed, start, end, join, sync = (tables.get(m) for m in MEASURES)
     for case in embed.cases if embed else []:
         body += embed_targets(embed, case)
     for case in start.cases if start else []:
@@ -319,6 +338,7 @@ def targets(tables):
             body.append(["end to end (%s): %s" % (case, what),
                          verdict(compared(own, other, test)), seen])
     body += join_targets(join) if join else []
+    body += sync_targets(sync) if sync else []
     return markdown_table(["asked", "", "seen"], body) if body else ""
 
 
@@ -339,6 +359,19 @@ def join_targets(join):
         elif case.startswith("1,000,000"):
             most = 60 if isa == "avx512vnni" else 180
             yield ["dedup (%s) within %d s" % (case, most), verdict(own <= most), "%.0f s" % own]
+
+
+def sync_targets(sync):
+    """Of the largest case; its memory against that of the smallest."""
+    small, large = sync.cases[0], sync.cases[-1]
+    own, script = (sync.value(large, p, None, RATE) for p in (TAMIS, SCRIPT))
+    yield ["sync (%s): at least 5 times the script's fetch loop" % large,
+           verdict(compared(own, script, lambda a, b: a >= 5 * b)),
+           "%s times" % ratio(own, script) if own and script else ""]
+    little, much = (sync.value(case, TAMIS, None, PEAK) for case in (small, large))
+    yield ["sync: memory within 64 MiB of that at %s" % small,
+           verdict(compared(little, much, lambda a, b: b - a <= 64)),
+           "%.1f MiB more" % (much - little) if little and much else ""]
 
 
 OPENING = """# What was measured

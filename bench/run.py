@@ -51,6 +51,7 @@ def command_line():
     p.add_argument("--turns", metavar="LIST", default="1000,5000,10000")
     p.add_argument("--rows", metavar="LIST", default="10000,30000,100000,300000,1000000",
                    help="for join: how many vectors, real ones and more made of them")
+    p.add_argument("--interactions", metavar="LIST", default="10000,100000", help="for sync")
     p.add_argument("--corpus", metavar="NAME", action="append",
                    help="for end to end; again for more (default: sgd-SYNTHETIC-ratings, "
                    "topical-chat)")
@@ -71,12 +72,14 @@ def command_line():
         args.turns = [int(n) for n in args.turns.split(",")]
         args.threads = [int(n) for n in args.threads.split(",")]
         args.rows = [int(n) for n in args.rows.split(",")]
+        args.interactions = [int(n) for n in args.interactions.split(",")]
     except ValueError:
-        p.error("--turns, --threads, --rows: whole numbers, separated by commas")
+        p.error("--turns, --threads, --rows, --interactions: whole numbers, separated by commas")
     args.corpus = args.corpus or ["sgd-SYNTHETIC-ratings", "topical-chat"]
     if args.quick:
         args.texts, args.turns, args.runs = min(args.texts, 500), [1000], min(args.runs, 2)
         args.corpus, args.rows = args.corpus[:1], [10000]
+        args.interactions = [2000, 10000]
     args.out = args.out or (os.path.join(ROOT, "build", "bench") if args.quick else HERE)
     return args
 
@@ -342,11 +345,11 @@ def measure_start(bench, _head):
 
 
 class Tenant:
-    """sim/tenant.py in a process of its own."""
+    """A server in a process of its own: sim/tenant.py with a corpus, if nothing else is said."""
 
-    def __init__(self, corpus):
+    def __init__(self, argument, server=os.path.join(ROOT, "sim", "tenant.py")):
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(ROOT, "sim", "tenant.py"), corpus],
+            [sys.executable, server, argument],
             stdout=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
 
     def __enter__(self):
@@ -450,8 +453,59 @@ def job_rows(bench, case, c, note):
         yield results.row(case, c, results.PART + part, "s", (r["parts"][part] for r in c.runs))
 
 
+def sync_contenders(bench, case, url, count):
+    """Fetching into the store, and the script's loop, which keeps what it fetched in memory."""
+    work = bench.directory(case, TAMIS)
+    own = Contender(TAMIS, "", [bench.tamis, "sync", "--json", "--no-progress"],
+                    bench.tamis_env(bench.isa), work=work,
+                    before=fresh(work, {"tamis.ini": CONFIG % url}))
+
+    def after():
+        summary = own.printed()
+        if summary["interactions"]["stored"] != count:
+            raise SystemExit("bench: %d interactions stored, not %d" % (
+                summary["interactions"]["stored"], count))
+        again = json.loads(subprocess.run(own.command, cwd=work, env=own.env, check=True,
+                                          capture_output=True, text=True).stdout)
+        return {"rate": count / summary["seconds"]["sync"],
+                "requests": summary["http"]["requests"],
+                "again": again["http"]["requests"]}
+    own.after = after
+    if not bench.peers.python:
+        return [own]
+    script = Contender(SCRIPT, "", [bench.peers.python, os.path.join(HERE, "reference_fetch.py"),
+                                    url], bench.env, work=bench.directory(case, SCRIPT))
+    script.after = lambda: {"rate": count / script.printed()["fetch"]}
+    return [own, script]
+
+
+def measure_sync(bench, head):
+    rows = []
+    for count in bench.args.interactions:
+        case = "{:,} interactions".format(count)
+        head["case " + case] = ("over the loopback, pages of 200, no pause between them; the store "
+                                "on disk, each page one synced transaction")
+        with Tenant(str(count), os.path.join(HERE, "page_server.py")) as tenant:
+            contenders = sync_contenders(bench, case, tenant.url, count)
+            rows += bench.measured(case, contenders)
+        for c in contenders:
+            rows += sync_rows(case, c)
+    return rows
+
+
+def sync_rows(case, c):
+    if not c.runs:
+        return
+    yield results.row(case, c, results.RATE, "interactions/s", (r["rate"] for r in c.runs))
+    yield results.row(case, c, results.CPU, "s", (r["cpu"] for r in c.runs))
+    yield results.row(case, c, results.PEAK, "MiB", (r["peak_kib"] / 1024 for r in c.runs))
+    if "again" in c.runs[0]:
+        yield results.row(case, c, results.REQUESTS, "", (r["requests"] for r in c.runs))
+        yield results.row(case, c, results.SECOND, "", (r["again"] for r in c.runs))
+
+
 MEASURES = {"embed": measure_embed, "start": measure_start, "end-to-end": measure_job,
-            "join": measure_join}
+            "join": measure_join, "sync": measure_sync}
 
 
 def end_on_term(*_):

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""The fault matrix of docs/RELIABILITY.md, made from the tests that cover it.
+"""The tables of docs/RELIABILITY.md: the fault matrix, made from the tests that cover it, and the
+deliberate defects that tests/mutation tried.
 
 usage: reliability.py [--check]
 
 A test in Python is of a row by @pytest.mark.matrix(ROW), one in C by a comment
-`/* matrix: ROW, ROW */` before it.  Between its two marks the document is written anew; with
---check nothing is written, and the exit status is 1 if it would change or a row has no test.
+`/* matrix: ROW, ROW */` before it.  Between its marks the document is written anew; with --check
+nothing is written, and the exit status is 1 if it would change, a row has no test, or a defect is
+one that the program's text has no place for any more, or that no test found.
 """
 
 import collections
+import csv
 import os
 import pathlib
 import re
@@ -16,7 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "RELIABILITY.md"
-BEGIN, END = "<!-- matrix: scripts/reliability.py -->", "<!-- end of matrix -->"
+MUTATION = ROOT / "tests" / "mutation"
 
 ROWS = {
     1: ("rows share the cursor's timestamp, some come later", "all present"),
@@ -115,11 +118,35 @@ def table():
     return "\n".join(lines)
 
 
+def defects():
+    """The table of tests/mutation/RESULTS.csv, which must be that of today's defects."""
+    sys.path.insert(0, str(MUTATION))
+    from mutants import MUTANTS
+    with open(MUTATION / "RESULTS.csv", encoding="utf-8", newline="") as f:
+        found = dict(list(csv.reader(f))[1:])
+    for m in MUTANTS:
+        if (ROOT / m.path).read_text("utf-8").count(m.old) != 1:
+            raise SystemExit("reliability.py: the defect \"%s\" has no place in %s any more" % (
+                m.name, m.path))
+    wrong = sorted({m.name for m in MUTANTS} ^ set(found)) or \
+        [name for name, test in found.items() if test == "NONE"]
+    if wrong:
+        raise SystemExit("reliability.py: run tests/mutation/mutate.py for: %s" % ", ".join(wrong))
+    lines = ["| deliberate defect | in | found by |", "|---|---|---|"]
+    lines += ["| %s | %s | %s |" % (m.name, m.path, found[m.name]) for m in MUTANTS]
+    return "\n".join(lines)
+
+
+def with_table(text, name, content):
+    begin, end = "<!-- %s: scripts/reliability.py -->" % name, "<!-- end of %s -->" % name
+    head, rest = text.split(begin)
+    _, tail = rest.split(end)
+    return "%s%s\n%s\n%s%s" % (head, begin, content, end, tail)
+
+
 def main(args):
     text = DOCUMENT.read_text("utf-8")
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    new = "%s%s\n%s\n%s%s" % (head, BEGIN, table(), END, tail)
+    new = with_table(with_table(text, "matrix", table()), "defects", defects())
     if args == ["--check"]:
         if new != text:
             print("docs/RELIABILITY.md is stale: run scripts/reliability.py", file=sys.stderr)

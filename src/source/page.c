@@ -111,7 +111,7 @@ static status whole_value(source_page *p, char open, char other, str *out, err *
 {
     str text = page_skip_bom(buf_view(&p->body));
     size_t start = js_skip_blank(text, 0);
-    text = (str){text.p + start, text.n - start};
+    if (start) text = (str){text.p + start, text.n - start};
     free(p->records);
     p->records = NULL;
     p->n_records = 0;

@@ -30,13 +30,15 @@ class Ground:
         self.length = time.monotonic() - began
         self.files = {False: self.read(calm)}
         calm.tenant.holdings.put_all(self.later)
+        calm.configure(source={"lookback": "3650d"})
         calm.run("run", status=0)
         self.files[True] = self.read(calm)
         calm.tenant.stop()
 
-    def place(self, raws):
+    def place(self, raws, lookback="1s"):
+        """With so little look-back, a row that is passed over is not found later by chance."""
         return self.make_place(raws, model=self.model).configure(
-            source={"page_size": 5, "lookback": "3650d"})
+            source={"page_size": 5, "lookback": lookback})
 
     @staticmethod
     def read(place):
@@ -81,6 +83,7 @@ def test_killed_at_any_moment_and_call(make_place, demo, tmp_path, part):
                     "a file that is not a whole data set"
             if not grown and rng.random() < 0.2:
                 place.tenant.holdings.put_all(ground.later)
+                place.configure(source={"lookback": "3650d"})
                 grown = True
         place.run("run", status=0)
         assert ground.read(place) == ground.files[grown]

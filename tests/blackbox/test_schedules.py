@@ -129,12 +129,13 @@ class Life:
 
     def run(self):
         result = self.place.run("run", "--quiet")
-        assert result.status in (0, 3), result
+        twice = result.status == 4 and "turns down a token just issued" in result.err
+        assert result.status in (0, 3) or twice, result
 
     def kill(self, name, n):
         process = self.place.start("run", env=faults_env("kill:%s:%d" % (name, n)))
         process.communicate(timeout=60)
-        assert process.returncode in (0, 3, -signal.SIGKILL), process.returncode
+        assert process.returncode in (0, 3, 4, -signal.SIGKILL), process.returncode
 
     # What must be
 

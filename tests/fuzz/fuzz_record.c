@@ -1,13 +1,10 @@
 /* fuzz_record.c - any bytes as a raw record: parsed, rated and paired, or refused; never a
- * crash.  Build: clang -fsanitize=fuzzer,address,undefined (see tests/fuzz/README.md). */
-#include <stdlib.h>
-
+ * crash. */
 #include "base/json.h"
 #include "base/utf8.h"
 #include "curate/rating.h"
 #include "curate/turns.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -25,6 +25,7 @@
 #include "curate/turns.h"
 #include "source/page.h"
 #include "store/store.h"
+#include "sync.h"
 #include "tamis.h"
 #include "tiny_model.h"
 
@@ -321,6 +322,30 @@ static status keep(err *e)
     return st;
 }
 
+/* Records of a file into a store that is open: each is there, none is taken for a bad one. */
+static status import_records(err *e)
+{
+    store *s = NULL;
+    store_counts n = {0};
+    sync_counts counts = {0};
+    err unused = {0};
+    char name[128];
+    bool on = plan.on;
+    plan.on = false;
+    empty_dir();
+    snprintf(name, sizeof name, "%s/in.jsonl", dir);
+    assert_int_equal(store_open(in_dir("s.db"), STORE_WRITE, &s, &unused), ST_OK);
+    plan.on = on;
+    status st = sync_import(s, name, NULL, NULL, NULL, &counts, e);
+    plan.on = false;
+    assert_int_equal(store_count(s, &n, &unused), ST_OK);
+    assert_int_equal(n.rejected, 0);
+    if (st == ST_OK) assert_int_equal(n.interactions, 6);
+    store_close(s);
+    plan.on = on;
+    return st;
+}
+
 static tamis_status set(tamis *t, const char *key, const char *value, tamis_error *error)
 {
     char setting[256];
@@ -386,6 +411,7 @@ static void test_store(void **state)
 {
     (void)state;
     each_allocation("the store", keep);
+    each_allocation("an import", import_records);
 }
 
 /* matrix: 29 */

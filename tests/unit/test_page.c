@@ -205,12 +205,25 @@ static void test_damage(void **state)
     source_page_release(&p);
 }
 
+/* A body of which no byte came has no memory either. */
+static void test_nothing_came(void **state)
+{
+    (void)state;
+    source_page p = {0};
+    err e = {0};
+    str list;
+    assert_int_equal(page_cut(&p, &e), ST_FAILED);
+    assert_string_equal(e.msg, "it is empty");
+    assert_false(page_find((str){0}, &list));
+    source_page_release(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),      cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_every_cut), cmocka_unit_test(test_deep_and_many),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_nothing_came),  cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),           cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_deep_and_many), cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests_name("page", tests, NULL, NULL);
 }
