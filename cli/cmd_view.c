@@ -1,4 +1,5 @@
-/* cmd_view.c - status and explain: what the store holds; doctor: what a run needs; init: a first configuration. */
+/* cmd_view.c - status and explain: what the store holds; doctor: what a run needs; init: a first
+ * configuration. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -85,7 +85,8 @@ class Doors:
         form = request.form
         if form.get("grant_type") != "client_credentials":
             return error_reply(400, "unsupported_grant_type", "client_credentials only")
-        if not self._known(self._client(), form.get("client_id", ""), form.get("client_secret", "")):
+        given = (form.get("client_id", ""), form.get("client_secret", ""))
+        if not self._known(self._client(), *given):
             return error_reply(401, "invalid_client", "Client authentication failed")
         return self._issue(form.get("scope", self.scopes))
 

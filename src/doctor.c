@@ -14,6 +14,7 @@
 #include "curate/rating.h"
 #include "embed/embed.h"
 #include "model_files.h"
+#include "redaction.h"
 #include "source_settings.h"
 #include "store/store.h"
 
@@ -33,8 +34,11 @@ static void examine_configuration(const doctor_job *j, diagnosis *d)
             ->code = ST_USAGE;
         return;
     }
+    redactor *cleaner = NULL;
     bool file = strcmp(c->source.type, "file") == 0;
     status st = rating_map_parse(str_from(c->filter.rating_map), &a, &map, &e);
+    if (st == ST_OK) st = redaction_open(c, &cleaner, &e);
+    redactor_free(cleaner);
     if (st == ST_OK && !file) st = source_settings_plain(&s, c, &e);
     if (st == ST_OK && file && !*c->source.path)
         st = err_set(&e, ST_USAGE, "no source.path: with source.type = file it names the file");

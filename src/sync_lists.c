@@ -331,8 +331,11 @@ static status begin(reading *r, bool *fresh, bool *none, err *e)
     status st = store_open_slice(s, buf_view(&r->name), &r->slice, &found, e);
     if (st) return st;
     *fresh = !found;
-    if (found && r->slice.page_size == r->o->page_size) return ST_OK;
-    if (found) {
+    bool anew = found && r->slice.pass > 1; /* what was seen may be told apart in another way */
+    if (found && !anew && r->slice.page_size == r->o->page_size) return ST_OK;
+    if (anew) {
+        restart(&r->slice, r->o->page_size);
+    } else if (found) {
         r->slice.page_size = r->o->page_size;
         r->slice.page = 1; /* skipping counts in pages */
     } else {
@@ -340,7 +343,7 @@ static status begin(reading *r, bool *fresh, bool *none, err *e)
     }
     if (st || *none) return st;
     st = store_begin(s, e);
-    if (st == ST_OK) st = save(r, !found, e);
+    if (st == ST_OK) st = save(r, !found || anew, e);
     if (st == ST_OK) st = store_commit(s, e);
     store_rollback(s);
     return st;

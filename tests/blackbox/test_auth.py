@@ -6,6 +6,7 @@ import faults
 import pytest
 from conftest import CLIENT_ID, SECRET, check_fails
 from faults import page, to_token
+from tenant import Tenant
 from test_run import check_is
 
 KEY_ID, KEY_SECRET = "IJKL+MNOP 12==", "key secret&1=2+3%/é===="
@@ -72,6 +73,7 @@ def test_api_key(place, few, expected, header):
     assert all("authorization" not in r.headers for r in place.tenant.requests())
 
 
+@pytest.mark.matrix(18)
 @pytest.mark.parametrize("login, env", [(by_password, KEY), (by_access_key, KEY)])
 def test_a_token_is_renewed(place, few, expected, login, env):
     place.tenant.fault(page(3), faults.revoke(), times=1)
@@ -100,7 +102,17 @@ def test_wrong_client_with_a_right_key(place):
 
 
 def test_wrong_api_key(place):
-    check_fails(by_api_key(place).run("run", env={"TAMIS_CLIENT_SECRET": "key-of-another"}), 4, "401")
+    check_fails(by_api_key(place).run("run", env={"TAMIS_CLIENT_SECRET": "key-of-another"}), 4,
+                "401")
+
+
+@pytest.mark.matrix(25)
+def test_an_api_key_goes_nowhere_else(place):
+    """A header of any name is what libcurl sends on where redirects are followed."""
+    with Tenant() as other:
+        place.tenant.fault(page(1), faults.redirect(other.url + "/elsewhere"))
+        check_fails(by_api_key(place).run("run", env=API_KEY), 1, "redirect")
+        assert not other.log
 
 
 def test_secrets_missing(place):

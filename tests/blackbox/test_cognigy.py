@@ -113,7 +113,8 @@ def test_what_the_service_needs(serve, talks):
     place = serve(talks)
     run(place, status=0)
     for request in place.tenant.requests("Sessions") + place.tenant.requests("Conversations"):
-        assert request.headers["apikey"] == "cognigy-key" and "cognigy-key" not in str(request.query)
+        assert request.headers["apikey"] == "cognigy-key"
+        assert "cognigy-key" not in str(request.query)
         assert set(request.query) <= {"$filter", "$orderby", "$top", "$skip", "$count"}
     check_fails(run(place, "run", "--set", "source.auth=client-credentials"), 2, "api-key")
 
@@ -134,6 +135,7 @@ def at_noon(k):
                         timestamp="2026-05-05T12:00:00.000Z")
 
 
+@pytest.mark.matrix(1)
 @pytest.mark.parametrize("attributes", [{}, {"counts": False}, {"shuffle": True},
                                         {"at_end_500": False, "counts": False}], ids=str)
 @pytest.mark.parametrize("n", [7, 22])
@@ -149,6 +151,7 @@ def test_many_rows_of_one_time(serve, expected, n, attributes):
     check_is(place, expected(map(raw, talks + later)))
 
 
+@pytest.mark.matrix(16)
 def test_only_a_real_end_is_one(serve):
     """HTTP 500 where rows are left is an outage: nothing is taken for complete."""
     talks = [at_noon(k) for k in range(21)]
@@ -162,6 +165,7 @@ def test_only_a_real_end_is_one(serve):
 
 # What changes
 
+@pytest.mark.matrix(6)
 def test_late_rating(serve, talks, expected):
     unrated = next(t for t in talks if "rating" not in t and t["messages"])
     place = serve(talks).configure(source={"lookback": "365d"})
@@ -187,6 +191,7 @@ def test_a_conversation_goes_on(serve, expected):
     assert ids(place) == 1
 
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("number, n", [(3, 1), (6, 4)])
 def test_sessions_deleted_while_reading(serve, talks, expected, number, n):
     """What was read stays; the rest is found all the same."""
@@ -205,6 +210,7 @@ def test_sessions_deleted_while_reading(serve, talks, expected, number, n):
     check_is(place, expected(map(raw, talks)))
 
 
+@pytest.mark.matrix(2)
 def test_rows_come_while_reading(serve, talks, expected):
     place = serve(talks[15:]).configure(source={"page_size": 10, "lookback": "365d"})
     place.tenant.fault(lambda r: r.kind == "Conversations" and "ge" in r.query.get("$filter", ""),
@@ -365,6 +371,7 @@ def test_a_run_is_taken_up(serve, talks, expected):
     check_is(place, expected(map(raw, talks)))
 
 
+@pytest.mark.matrix(26)
 def test_killed(serve, talks, expected):
     """kill -9 at any page: the next run goes on, and the data set is the same."""
     place = serve(talks).configure(source={"page_size": 25})

@@ -135,6 +135,7 @@ def test_removed_content_and_odd_rows(serve):
     assert place.json("explain", "c_2")["turns"][0]["user_utterance"] == "A button"
 
 
+@pytest.mark.matrix(6)
 def test_late_rating(serve, talks, expected):
     unrated = next(t for t in talks if "rating" not in t and t["messages"])
     place = serve(talks).configure(source={"lookback": "365d"})
@@ -158,6 +159,7 @@ def test_redacted_before_it_is_stored(serve):
 
 # The service changes while it is read
 
+@pytest.mark.matrix(3)
 @pytest.mark.parametrize("snapshot", [True, False])
 @pytest.mark.parametrize("which", ["read", "unread"])
 def test_contacts_deleted_while_reading(serve, talks, expected, snapshot, which):
@@ -172,6 +174,7 @@ def test_contacts_deleted_while_reading(serve, talks, expected, snapshot, which)
     check_is(place, expected(as_text(left)))
 
 
+@pytest.mark.matrix(2)
 def test_contacts_come_while_reading(serve, talks, expected):
     place = serve(talks[30:], snapshot=False).configure(source={"lookback": "365d"})
     place.tenant.fault(lambda r: r.kind == "contacts" and "scrollToken" in r.query, faults.mutate(
@@ -258,6 +261,7 @@ def test_a_run_is_taken_up(serve, talks, expected):
     check_is(place, expected(as_text(talks)))
 
 
+@pytest.mark.matrix(26)
 def test_killed(serve, talks, expected):
     """kill -9 between pages and among messages."""
     place = serve(talks)

@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 enum { C_OPEN, C_WRITE, C_SYNC, C_RENAME, C_NET, C_MEMORY, N_CLASSES };
-static const char *const class_names[N_CLASSES] = {"open", "write", "sync",
-                                                   "rename", "net", "memory"};
+static const char *const class_names[N_CLASSES] = {"open",   "write", "sync",
+                                                   "rename", "net",   "memory"};
 enum { A_NONE, A_KILL, A_FAIL, A_HALF, A_COUNT };
 
 static struct {
@@ -43,8 +43,8 @@ static void read_act(const char *act, size_t n)
     static const struct {
         const char *name;
         int act, error;
-    } acts[] = {{"kill", A_KILL, 0},        {"enospc", A_FAIL, ENOSPC}, {"eio", A_FAIL, EIO},
-                {"erofs", A_FAIL, EROFS},   {"enomem", A_FAIL, ENOMEM}, {"half", A_HALF, ENOSPC},
+    } acts[] = {{"kill", A_KILL, 0},          {"enospc", A_FAIL, ENOSPC}, {"eio", A_FAIL, EIO},
+                {"erofs", A_FAIL, EROFS},     {"enomem", A_FAIL, ENOMEM}, {"half", A_HALF, ENOSPC},
                 {"reset", A_FAIL, ECONNRESET}};
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
         if (strlen(acts[i].name) == n && !memcmp(acts[i].name, act, n)) {
