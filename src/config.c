@@ -132,6 +132,14 @@ static const key keys[] = {
      "ID/TURN"},
     {"conflicts", "below", KEY_NUMBER, AT(conflicts.below), "0.6", NULL, -1, 1,
      "cosine of two answers from which on they say the same"},
+    {"split", "train", KEY_NUMBER, AT(split.train), "0.8", NULL, 0, 1,
+     "share of the rows that export.train gets; the three make 1 at most"},
+    {"split", "valid", KEY_NUMBER, AT(split.valid), "0.1", NULL, 0, 1, "of export.valid"},
+    {"split", "test", KEY_NUMBER, AT(split.test), "0.1", NULL, 0, 1, "of export.test"},
+    {"split", "threshold", KEY_NUMBER, AT(split.threshold), "0.70", NULL, 0.01, 1,
+     "cosine from which two rows stay in one part, as those of one interaction do"},
+    {"split", "format", KEY_CHOICE, AT(split.format), "chat", "chat|jsonl", 0, 0,
+     "of the three files: chat or jsonl"},
     {"store", "url", KEY_TEXT, AT(store.url), "tamis.db", NULL, 0, 0,
      "a path, or postgresql://..."},
     {"export", "csv", KEY_TEXT, AT(export.csv), "cxone_training_data.csv", NULL, 0, 0,
@@ -143,6 +151,10 @@ static const key keys[] = {
      "the ledger of what was left out, as JSON lines"},
     {"export", "report", KEY_TEXT, AT(export.report), "", NULL, 0, 0,
      "a page about the curation, as tamis report prints it; it holds conversation text"},
+    {"export", "train", KEY_TEXT, AT(export.train), "", NULL, 0, 0,
+     "the rows to train with; see [split]"},
+    {"export", "valid", KEY_TEXT, AT(export.valid), "", NULL, 0, 0, "those to validate with"},
+    {"export", "test", KEY_TEXT, AT(export.test), "", NULL, 0, 0, "those to test with"},
     {"export", "rasa", KEY_TEXT, AT(export.rasa), "", NULL, 0, 0,
      "Rasa NLU YAML: each row an intent, what was removed in its favour its examples"},
     {"export", "cognigy", KEY_TEXT, AT(export.cognigy), "", NULL, 0, 0,
@@ -396,6 +408,34 @@ static int take_pair(void *user, const char *section, const char *name, const ch
     return 0;
 }
 
+status config_check(const config *c, err *e)
+{
+    double sum = c->split.train + c->split.valid + c->split.test;
+    if (sum <= 1 + 1e-9) return ST_OK;
+    return err_set(e, ST_USAGE, "split: train, valid and test make %g together, more than 1", sum);
+}
+
+/* The last line of a share in [split], where the sum became too much; 0: in none. */
+static int line_of_shares(const char *text)
+{
+    int found = 0, n = 0;
+    bool here = false;
+    for (str rest = str_from(text); rest.n;) {
+        const char *end = memchr(rest.p, '\n', rest.n);
+        str line = {rest.p, end ? (size_t)(end - rest.p) : rest.n};
+        rest = (str){line.p + line.n + (end != NULL), rest.n - line.n - (end != NULL)};
+        line = utf8_strip(line);
+        n++;
+        if (line.n && line.p[0] == '[') here = line.n >= 7 && memcmp(line.p, "[split]", 7) == 0;
+        const char *eq = line.n ? memchr(line.p, '=', line.n) : NULL;
+        str name = eq ? utf8_strip((str){line.p, (size_t)(eq - line.p)}) : (str){0};
+        if (here &&
+            (str_eq(name, STR("train")) || str_eq(name, STR("valid")) || str_eq(name, STR("test"))))
+            found = n;
+    }
+    return found;
+}
+
 status config_load(config *c, const char *path, err *e)
 {
     enum { CONFIG_LIMIT = 1 << 20 };
@@ -412,6 +452,8 @@ status config_load(config *c, const char *path, err *e)
             st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line, r.first.msg);
         else if (line)
             st = err_set(e, ST_USAGE, "%s, line %d: neither [section] nor key = value", path, line);
+        else if (config_check(c, &r.first))
+            st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line_of_shares(z), r.first.msg);
     } else {
         st = e->code = ST_USAGE;
     }

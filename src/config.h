@@ -38,11 +38,15 @@ typedef struct config {
         double below;
     } conflicts;
     struct {
+        double train, valid, test, threshold;
+        const char *format;
+    } split;
+    struct {
         const char *url;
     } store;
     struct {
         const char *csv, *jsonl, *chat, *removed, *report;
-        const char *rasa, *cognigy, *conflicts, *manifest, *columns;
+        const char *train, *valid, *test, *rasa, *cognigy, *conflicts, *manifest, *columns;
     } export;
     arena texts;
 } config;
@@ -64,6 +68,9 @@ void config_write_template(buf *out);
 
 /* Appends every key with its value, "section.key = value" a line; nothing in it is secret. */
 void config_write_settings(const config *c, buf *out);
+
+/* Whether the values go together.  ST_USAGE: shares of [split] that make more than 1. */
+status config_check(const config *c, err *e) MUST_USE;
 
 /* Appends what the exported data set depends on ([filter], [redact], [embed], [dedup]) as
  * one text, to tell whether a curation is still current. */

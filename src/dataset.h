@@ -10,7 +10,8 @@ typedef struct dataset {
     turn *turns;       /* [n_turns] */
     verdict *verdicts; /* [n_turns], for the dedup stage to fill; NULL before dataset_load */
     size_t n_turns, cap_turns;
-    size_t n_pinned;              /* turns that stay whatever is near to them: the first ones */
+    unsigned char *split; /* [n_turns] the part of each kept turn (curate/split.h); NULL: none */
+    size_t n_pinned;      /* turns that stay whatever is near to them: the first ones */
     dropped_interaction *dropped; /* [n_dropped] */
     size_t n_dropped, cap_dropped;
 } dataset;

@@ -202,12 +202,14 @@ status forget_run(const job *j, forget_report *r, summary *s, err *e)
 {
     dataset before = {0};
     summary old = {0};
+    job looking = *j;
     bool curated;
+    looking.scores = true; /* who is nearest to whom is compared */
     status st = was_curated(j, &curated, e);
-    if (st == ST_OK && curated) st = pipeline_curate(j, &before, &old, e);
+    if (st == ST_OK && curated) st = pipeline_curate(&looking, &before, &old, e);
     if (st == ST_OK) st = erase(j, r, e);
     if (st == ST_OK) {
-        st = curated ? renew_files(j, r, &before, s, e) : ST_OK;
+        st = curated ? renew_files(&looking, r, &before, s, e) : ST_OK;
         err late = {0};
         status scrubbed = scrub(j, &late);
         if (scrubbed && st == ST_OK) {

@@ -58,6 +58,8 @@ const char *job_needs_scores(const job *j)
     if (j->scores) return "what was asked for";
     if (*c->export.removed) return "the file of export.removed";
     if (*c->export.jsonl) return "the file of export.jsonl";
+    bool parts = *c->export.train || *c->export.valid || *c->export.test;
+    if (parts && strcmp(c->split.format, "jsonl") == 0) return "split.format = jsonl";
     if (*c->export.rasa) return "the file of export.rasa";
     if (*c->export.cognigy) return "the file of export.cognigy";
     if (*c->export.conflicts) return "the file of export.conflicts";

@@ -17,6 +17,7 @@
 #include "dedup/forced.h"
 #include "manifest.h"
 #include "screen.h"
+#include "splits.h"
 #include "units.h"
 #include "verdicts.h"
 
@@ -298,7 +299,8 @@ static status export_one(const job *j, out_file which, const char *path, const d
                                                        [OUT_RASA] = EXPORT_RASA,
                                                        [OUT_COGNIGY] = EXPORT_COGNIGY};
     bool all = strcmp(j->config->export.columns, "all") == 0;
-    export_rows rows = {d->turns, d->verdicts, d->n_turns, all};
+    export_rows rows = {d->turns, d->verdicts, d->n_turns, d->split, split_names, -1, all};
+    if (which >= OUT_TRAIN && which <= OUT_TEST) rows.only = (int)(which - OUT_TRAIN);
     if (!*path) return ST_OK;
     if (!s->turns.kept && which < OUT_REMOVED && !(j->writes_empty && access(path, F_OK) == 0)) {
         log_say(j->log, LOG_WARNING, "no row to export: %s is left as it was", path);
@@ -316,26 +318,27 @@ static status export_one(const job *j, out_file which, const char *path, const d
         st = manifest_write(j, d, s, path, out, e);
     else if (which == OUT_RASA || which == OUT_COGNIGY)
         st = export_intents(formats[which], path, &rows, out, e);
+    else if (rows.only >= 0)
+        st = export_file(strcmp(j->config->split.format, "jsonl") == 0 ? EXPORT_JSONL : EXPORT_CHAT,
+                         path, &rows, out, e);
     else
         st = export_file(formats[which], path, &rows, out, e);
     if (st == ST_OK) s->files[which].path = path;
     return st;
 }
 
-status pipeline_export(const job *j, const dataset *d, summary *s, err *e)
+status pipeline_export(const job *j, dataset *d, summary *s, err *e)
 {
     const config *c = j->config;
-    const char *paths[OUT_COUNT] = {[OUT_CSV] = c->export.csv,
-                                    [OUT_JSONL] = c->export.jsonl,
-                                    [OUT_CHAT] = c->export.chat,
-                                    [OUT_RASA] = c->export.rasa,
-                                    [OUT_COGNIGY] = c->export.cognigy,
-                                    [OUT_REMOVED] = c->export.removed,
-                                    [OUT_CONFLICTS] = c->export.conflicts,
-                                    [OUT_REPORT] = c->export.report,
-                                    [OUT_MANIFEST] = c->export.manifest};
+    const char *paths[OUT_COUNT] = {
+        [OUT_CSV] = c->export.csv,         [OUT_JSONL] = c->export.jsonl,
+        [OUT_CHAT] = c->export.chat,       [OUT_RASA] = c->export.rasa,
+        [OUT_COGNIGY] = c->export.cognigy, [OUT_TRAIN] = c->export.train,
+        [OUT_VALID] = c->export.valid,     [OUT_TEST] = c->export.test,
+        [OUT_REMOVED] = c->export.removed, [OUT_CONFLICTS] = c->export.conflicts,
+        [OUT_REPORT] = c->export.report,   [OUT_MANIFEST] = c->export.manifest};
     double start = clock_monotonic();
-    status st = ST_OK;
+    status st = splits_wanted(c) ? splits_make(j, d, s, e) : ST_OK;
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)
         st = export_one(j, i, paths[i], d, s, e);
     s->seconds.export = clock_monotonic() - start;

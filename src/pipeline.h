@@ -19,6 +19,6 @@ status pipeline_add_scores(const job *j, bool *are_there, err *e) MUST_USE;
 
 /* Writes the files named in [export].  A data set without rows writes none: what is there
  * stays. */
-status pipeline_export(const job *j, const dataset *d, summary *s, err *e) MUST_USE;
+status pipeline_export(const job *j, dataset *d, summary *s, err *e) MUST_USE;
 
 #endif

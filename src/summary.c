@@ -9,6 +9,7 @@
 static const char *const file_names[OUT_COUNT] = {
     [OUT_CSV] = "csv",       [OUT_JSONL] = "jsonl",         [OUT_CHAT] = "chat",
     [OUT_RASA] = "rasa",     [OUT_COGNIGY] = "cognigy",     [OUT_REMOVED] = "removed",
+    [OUT_TRAIN] = "train",   [OUT_VALID] = "valid",         [OUT_TEST] = "test",
     [OUT_REPORT] = "report", [OUT_CONFLICTS] = "conflicts", [OUT_MANIFEST] = "manifest"};
 
 const char *summary_file_name(out_file i)
@@ -89,6 +90,13 @@ void summary_write_json(const summary *s, buf *out)
         buf_z(out, ", \"redactions\": ");
         redaction_tally_write(&s->redactions, out);
     }
+    if (s->has_split)
+        buf_fmt(out,
+                ", \"split\": {\"train\": %llu, \"valid\": %llu, \"test\": %llu, \"none\": %llu, "
+                "\"groups\": %llu, \"largest_group\": %llu}",
+                (ull)s->split.rows[SPLIT_TRAIN], (ull)s->split.rows[SPLIT_VALID],
+                (ull)s->split.rows[SPLIT_TEST], (ull)s->split.rows[SPLIT_NONE],
+                (ull)s->split.groups, (ull)s->split.largest);
     if (any_file(s)) write_files(s, out);
     write_seconds(s, out);
     if (s->http.requests)

@@ -3,6 +3,7 @@
 #define TAMIS_SUMMARY_H
 
 #include "base/buf.h"
+#include "curate/split.h"
 #include "export/export.h"
 #include "redaction.h"
 #include "sync.h"
@@ -13,6 +14,9 @@ typedef enum {
     OUT_CHAT,
     OUT_RASA,
     OUT_COGNIGY,
+    OUT_TRAIN,
+    OUT_VALID,
+    OUT_TEST,
     OUT_REMOVED,
     OUT_CONFLICTS,
     OUT_REPORT,
@@ -30,6 +34,8 @@ typedef struct summary {
         uint64_t interactions, rated, distinct_texts, embedded, kept, duplicates, not_text;
     } turns;
     redaction_tally redactions;
+    bool has_split;
+    split_sizes split;
     const struct forget_report *forgotten; /* NULL: nothing was to be forgotten */
     struct {
         const char *path; /* NULL: not written */

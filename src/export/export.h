@@ -14,7 +14,10 @@ typedef struct export_rows {
     const turn *turns;       /* [n_turns] */
     const verdict *verdicts; /* [n_turns] */
     size_t n_turns;
-    bool all_columns; /* of the CSV: what the JSON lines have */
+    const unsigned char *split; /* [n_turns] part of each kept turn (curate/split.h); NULL: none */
+    const char *const *parts;   /* their names */
+    int only;                   /* the part to write; -1: all rows */
+    bool all_columns;           /* of the CSV: what the JSON lines have */
 } export_rows;
 
 /* What went before it was compared, for the ledger. */

@@ -62,7 +62,7 @@ static void member(buf *b, const char *name, str text)
     buf_z(b, ", ");
 }
 
-static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w)
+static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w, const char *part)
 {
     buf_char(b, '{');
     member(b, "interaction_id", t->of->id);
@@ -80,6 +80,7 @@ static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w
     member(b, "last_seen", w->last->timestamp);
     buf_z(b, "\"mean_rating\": ");
     number_write_json(b, mean_rating(w));
+    if (part) buf_fmt(b, ", \"split\": \"%s\"", part);
     buf_z(b, "}\n");
 }
 
@@ -99,7 +100,7 @@ static void write_row(export_format format, buf *b, const export_rows *rows, con
     if (format == EXPORT_CSV)
         write_csv(b, t, row, rows->all_columns ? &w->of[i] : NULL);
     else if (format == EXPORT_JSONL)
-        write_jsonl(b, t, row, &w->of[i]);
+        write_jsonl(b, t, row, &w->of[i], rows->split ? rows->parts[rows->split[i]] : NULL);
     else
         write_chat(b, t);
 }
@@ -108,6 +109,7 @@ static status write_rows(export_format format, const export_rows *rows, const ro
                          file_out *f, uint64_t *n, err *e)
 {
     buf b = {0};
+    uint64_t number = 0;
     status st = ST_OK;
     if (format == EXPORT_CSV) {
         buf_z(&b, "interaction_id,timestamp,bot_id,rating,user_utterance,bot_response,"
@@ -118,7 +120,10 @@ static status write_rows(export_format format, const export_rows *rows, const ro
     }
     for (size_t i = 0; st == ST_OK && i < rows->n_turns; i++) {
         if (rows->verdicts[i].kept_row != NO_ROW) continue;
-        write_row(format, &b, rows, w, i, (*n)++);
+        uint64_t row = number++;
+        if (rows->only >= 0 && rows->split[i] != rows->only) continue;
+        write_row(format, &b, rows, w, i, row);
+        (*n)++;
         if (b.n < CHUNK) continue;
         st = file_write(f, buf_view(&b), e);
         b.n = 0;

@@ -146,7 +146,9 @@ DEFAULTS = {
     "dedup.keep": "newest", "dedup.pins": "",
     "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
     "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": "",
-    "export.rasa": "", "export.cognigy": "", "export.conflicts": "",
+    "export.rasa": "", "export.cognigy": "", "export.train": "", "export.valid": "", "export.test": "",
+    "split.train": "0.8", "split.valid": "0.1", "split.test": "0.1", "split.threshold": "0.70",
+    "split.format": "chat", "export.conflicts": "",
     "conflicts.below": "0.6", "export.manifest": "",
     "export.columns": "reference"}
 
