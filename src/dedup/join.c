@@ -308,9 +308,9 @@ static double cost_of(isa set, size_t words, const join_counts *n)
     static const struct {
         double word, coded, found;
     } costs[] = {[ISA_SCALAR] = {1.5, 120, 250},
-                 [ISA_AVX2] = {0.05, 30, 100},
-                 [ISA_AVX512] = {0.035, 25, 90},
-                 [ISA_AVX512VNNI] = {0.022, 25, 90}};
+                 [ISA_AVX2] = {0.05, 80, 150},
+                 [ISA_AVX512] = {0.04, 70, 120},
+                 [ISA_AVX512VNNI] = {0.022, 45, 120}};
     const double all = (double)n->scanned;
     return costs[set].word * (double)words + costs[set].coded * (double)n->coded / all +
            costs[set].found * (double)n->found / all;
