@@ -1,7 +1,8 @@
 /* texts.c - reads standard input in large pieces; a text lies where it was read.
  *
  * Nothing in the buffer moves while texts of the batch lie in it, so a batch ends at the latest
- * when the buffer is full; only a single line longer than it makes it grow, to LINE_LIMIT at most. */
+ * when the buffer is full; only a single line longer than it makes it grow, to LINE_LIMIT at
+ * most. */
 #include "texts.h"
 
 #include <errno.h>

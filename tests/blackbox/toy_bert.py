@@ -2,7 +2,8 @@
 
 A toy is a few hundred kilobytes of random weights: any depth, width, heads, pooling, case and
 type of tensor.  `vector` computes it in double precision, from the formulas of Devlin et al.,
-"BERT", and from the very values that the file holds, so half precision is no excuse for a difference.
+"BERT", and from the very values that the file holds, so half precision is no excuse for a
+difference.
 """
 
 import json
