@@ -63,6 +63,8 @@ const char *job_needs_scores(const job *j)
     if (*c->export.rasa) return "the file of export.rasa";
     if (*c->export.cognigy) return "the file of export.cognigy";
     if (*c->export.conflicts) return "the file of export.conflicts";
+    if (*c->export.train || *c->export.valid || *c->export.test)
+        return "what export.train, valid or test names";
     if (*c->export.report) return "the file of export.report";
     if (*c->export.csv && strcmp(c->export.columns, "all") == 0) return "export.columns = all";
     return NULL;
