@@ -1,4 +1,4 @@
-/* peak.c - how much arithmetic this processor can do: what the figures of an engine are set against.
+/* peak.c - how much arithmetic this processor can do: what figures of an engine are set against.
  *
  * usage: peak [THREADS]
  *

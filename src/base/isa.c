@@ -33,7 +33,7 @@ status isa_choose(isa *out, err *e)
     *out = have;
     if (!want || !*want) return ST_OK;
     for (isa i = ISA_SCALAR; i <= ISA_AVX512VNNI; i++) {
-        if (strcmp(want, names[i])) continue;
+        if (strcmp(want, names[i]) != 0) continue;
         *out = i;
         if (i <= have) return ST_OK;
         return err_set(e, ST_USAGE, "TAMIS_ISA=%s: this machine has no more than %s", want,

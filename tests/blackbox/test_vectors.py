@@ -225,8 +225,8 @@ def test_a_bad_line_gives_no_vector_too_many(run):
 
 
 # The same bits on every machine: facts/vectors.tsv has, for some corpora of ../shared/data, the
-# SHA-256 of what `tamis embed --jsonl` writes for all that users said (oracle.texts_of).  A new line
-# is made by that command; one that changes means that vectors in stores are no longer the same.
+# SHA-256 of what `tamis embed --jsonl` writes for all that users said (oracle.texts_of).  A new
+# line is made by that command; if one has to change, vectors in stores are no longer the same.
 
 CORPORA = dict(line.split("\t") for line in (FACTS / "vectors.tsv").read_text().splitlines()[1:])
 SAMPLE = 97  # one text in so many
