@@ -125,10 +125,10 @@ TAMIS_API tamis_status tamis_tune(tamis *t, const tamis_tune_options *o, tamis_f
 /* One self-contained HTML page about the last curation. */
 TAMIS_API tamis_status tamis_report(tamis *t, char **out, tamis_error *error);
 
-/* Proves the exported files: every row is a turn of the store, no two rows of a domain are at or above
- * the threshold, each turn that is no row has an earlier row that is, and the ledger says so; by
- * brute force, sharing nothing with the deduplication.  TAMIS_VIOLATION: it is not so; *out lists
- * what was found then too. */
+/* Proves the exported files: every row is a turn of the store, no two rows of a domain are at or
+ * above the threshold, each turn that is no row has an earlier row that is, and the ledger says so;
+ * by brute force, sharing nothing with the deduplication.  TAMIS_VIOLATION: it is not so; *out
+ * lists what was found then too. */
 TAMIS_API tamis_status tamis_verify(tamis *t, tamis_format format, char **out, tamis_error *error);
 
 /* The deduplication alone: rows in, distinct rows out, in input order; no store.  The threshold

@@ -29,9 +29,9 @@ typedef struct csv_record {
 typedef enum { CSV_RECORD, CSV_END, CSV_BROKEN } csv_result;
 
 /* The next record.  Broken is what Python's csv.writer would not have written: a line end that is
- * not CRLF, a quote where none belongs or is needed, one that is never closed, no CRLF at the end of
- * the file, more than CSV_FIELDS_MAX fields (or memory is out).  Reading then goes on behind the
- * next CRLF. */
+ * not CRLF, a quote where none belongs or is needed, one that is never closed, no CRLF at the
+ * end of the file, more than CSV_FIELDS_MAX fields (or memory is out).  Reading then goes on
+ * behind the next CRLF. */
 csv_result csv_next(csv_reader *r, csv_record *out);
 
 #endif

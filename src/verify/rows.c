@@ -1,8 +1,8 @@
 /* rows.c - reads an exported file and finds the turn behind each row.
  *
  * A row names its interaction, not its turn: of the interaction's turns it is the first that says
- * the same and that no earlier row is.  Two turns of one interaction that say the same have the same
- * vector, so at most the first of them can be kept. */
+ * the same and that no earlier row is.  Two turns of one interaction that say the same have the
+ * same vector, so only the first of them can be kept. */
 #include "verify/rows.h"
 
 #include <errno.h>
