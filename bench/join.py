@@ -139,8 +139,8 @@ def incremental(bench, more, count, head):
                       stdout=subprocess.DEVNULL).returncode:
         return []
     case = "{:,} new vectors into {:,}".format(NEW, count)
-    head["case " + case] = "the list is newest first, so they stand before all others; the verdicts of " \
-        "the others are known"
+    head["case " + case] = "the list is newest first, so they stand before all others, " \
+        "whose verdicts are known"
     c = Contender(TAMIS, bench.isa, [program, more, str(count), str(NEW),
                                      str(bench.threads)],
                   bench.tamis_env(bench.isa), work=bench.directory(case, TAMIS))

@@ -12,8 +12,8 @@ of the kept rows, from 1, one a line.  METHOD:
   semdedup  the rule of SemDeDup: k-means, within a cluster a row goes if any row before it is near,
             itself kept or not; about ROWS rows a cluster
 
-Prints one JSON object: seconds of the work alone, versions.  `check` counts what is wrong with a list
-of kept rows: kept ones with an earlier kept one at or above the threshold, others that no
+Prints one JSON object: seconds of the work alone, versions.  `check` counts what is wrong with
+a list of kept rows: kept ones with an earlier kept one at or above the threshold, others that no
 kept one covers; pairs near the line are computed again in double precision.
 Runs in the environment that peers.py makes.
 """

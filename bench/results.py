@@ -248,9 +248,9 @@ def join_section(head, table):
             list(program_rows(table, case, [WORK, SECONDS, CPU, PEAK, KEPT, KEPT_NEAR, UNCOVERED],
                               lambda p, i: [ratio(base, table.value(case, p, i, WORK))])))
         yield notes(table, case)
-    yield ("The work alone is what a program does once it is loaded and has read the vectors; for tamis "
-           "it includes the choice of a plan and the making of codes. What is wrong with a list of "
-           "kept rows is counted by `bench/join_peer.py check`, all pairs, in double precision "
+    yield ("The work alone is what a program does once it is loaded and has read the vectors; for "
+           "tamis it includes the choice of a plan and the making of codes. What is wrong with a list "
+           "of kept rows is counted by `bench/join_peer.py check`, all pairs, in double precision "
            "near the threshold.\n")
 
 
@@ -258,11 +258,11 @@ def incremental_table(table, case):
     for program, isa in table.programs(case):
         batch, again = (table.value(case, program, isa, q) for q in (WORK, AGAIN))
         yield markdown_table(
-            ["program", "instructions", "seconds, all rows", "seconds, the new ones into the others",
-             "share", "rows that met all kept ones"],
+            ["program", "instructions", "seconds, all rows",
+             "seconds, the new ones into the others", "share", "rows that met all kept ones"],
             [[program, isa, table.cell(case, program, isa, WORK),
               table.cell(case, program, isa, AGAIN), "%.1f %%" % (100 * again / batch),
-              table.cell(case, program, isa, MET_ALL)] if batch else [program, isa, "", "", "", ""]])
+              table.cell(case, program, isa, MET_ALL)]] if batch else [])
 
 
 def sync_section(head, table):

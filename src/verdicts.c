@@ -1,8 +1,8 @@
 /* verdicts.c - the verdicts of the last curation, kept in the store under what they depend on.
  *
- * Under the whole key they are taken as they are.  Under another they still spare most of the work if
- * vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text did not
- * change ("curation.texts": 16 bytes of a SHA-256 for each row, in final order) keeps what
+ * Under the whole key they are taken as they are.  Under another they still spare most of the work
+ * if vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text did
+ * not change ("curation.texts": 16 bytes of a SHA-256 for each row, in final order) keeps what
  * was found out about it, and the deduplication decides anew only what can have changed.  So
  * that is good for new and forgotten interactions, late ratings, another minimum. */
 #include "verdicts.h"
@@ -233,7 +233,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
     if (v->score == SCORE_UNKNOWN) return ST_OK; /* not the nearest keeper, maybe */
     unsigned char digest[SHA256_SIZE];
     digest_turn(&r->index.d->turns[row], digest);
-    if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST)) return ST_OK;
+    if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST) != 0) return ST_OK;
     uint32_t kept = NO_ROW;
     if (v->rule == RULE_DUPLICATE) {
         kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);

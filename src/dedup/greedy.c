@@ -78,7 +78,8 @@ static double floor_of(const run *r, uint32_t vector)
     return fmin(in->threshold, cosine_exact(v, v, in->dim));
 }
 
-/* Vectors with the same bits are one, if they are exact; a row's vector and group make its entry. */
+/* Vectors with the same bits are one, if they are exact; vector and group of a row make its
+ * entry. */
 static status make_entries(run *r, err *e)
 {
     const greedy_input *in = r->in;

@@ -21,11 +21,12 @@ typedef struct greedy_input {
     size_t n_rows;         /* in final order; below ROW_UNKNOWN */
     double threshold;      /* 0 < threshold <= 1 */
 
-    /* Vectors that are only near the true ones.  margin[v]: what v's error may add to a cosine, 0: it
-     * is exact; NULL: all are.  doubtful: [n_vectors], out, NULL if margin is: 1 for each vector
-     * that is not exact and that an uncertain decision rests on, else 0.  A decision is uncertain
-     * when some pair of the row is within both margins of the threshold and no kept row is
-     * surely at or above it.  With none doubtful, the same rows are kept as with true vectors. */
+    /* Vectors that are only near the true ones.  margin[v]: what v's error may add to a cosine;
+     * 0: it is exact; NULL: all are.  doubtful: [n_vectors], out, NULL if margin is: 1 for each
+     * vector that is not exact and that an uncertain decision rests on, else 0.  A decision is
+     * uncertain when some pair of the row is within both margins of the threshold and no kept row
+     * is surely at or above it.  With none doubtful, the same rows are kept as with true
+     * vectors. */
     const float *margin;
     unsigned char *doubtful;
 

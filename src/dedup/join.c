@@ -16,9 +16,9 @@
  *                    <= s^2 c_x.c_y + |s c_x||e_y| + |e_x||s c_y| + l_x l_y,   l^2 = |e|^2 + r^2.
  *
  * The second and the last term become one more word of four bytes in the codes: with numbers
- * rounded up, b_y >= f l_y/s and a_1 + a_2 + a_3 >= l_x/(f s) give (a_1 + a_2 + a_3) b_y >= l_x l_y/s^2
- * for any f, and likewise for |s c_x| and |e_y|.  |s c_y| is at most `reach`.  So an integer product D
- * of k + 4 bytes is all that differs from pair to pair:
+ * rounded up, b_y >= f l_y/s and a_1 + a_2 + a_3 >= l_x/(f s) give
+ * (a_1 + a_2 + a_3) b_y >= l_x l_y/s^2 for any f, and likewise for |s c_x| and |e_y|.  |s c_y| is
+ * at most `reach`.  So an integer product D of k + 4 bytes is all that differs from pair to pair:
  *
  *     x.y <= s^2 D + |e_x| reach + d L^2,   L the greatest length,
  *

@@ -33,7 +33,8 @@ static inline void quantise_step(const float *x, size_t n, float scale, float in
 
 #ifdef __AVX2__
 
-/* The same for eight lanes; the codes as 32-bit numbers.  GCC 12 makes several times as much of it. */
+/* The same for eight lanes; the codes as 32-bit numbers.  Of the loop, GCC 12 makes several times
+ * as many instructions. */
 static inline __m256i quantise_eight(const float *x, __m256 scale, __m256 inverse, __m256 *errors,
                                      __m256 *squares)
 {

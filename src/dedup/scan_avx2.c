@@ -85,7 +85,7 @@ static size_t scan(const scan_job *j)
     const size_t words = j->words;
     int16_t *wide_panel = j->wide + SCAN_QUERIES * words * 4;
     size_t n = 0;
-    for (size_t i = 0; i < j->n_queries * words * 4; i++) j->wide[i] = j->queries[i];
+    for (size_t i = 0; i < j->n_queries * words * 4; i++) j->wide[i] = (int16_t)(int)j->queries[i];
     for (size_t p = 0; p < j->n_panels; p++) {
         widen_panel(j->panels + p * words * SCAN_PANEL * 4, words, wide_panel);
         size_t q = 0;

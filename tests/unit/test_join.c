@@ -1,5 +1,5 @@
-/* test_join.c - the join: kernels against plain loops, bounds against every pair, every plan against
- * the plain rule, uncertain vectors, and what an earlier run knew. */
+/* test_join.c - the join: kernels against plain loops, bounds against every pair, every plan
+ * against the plain rule, uncertain vectors, and what an earlier run knew. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
