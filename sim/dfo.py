@@ -58,7 +58,7 @@ class Dfo(grants.Doors, Server):
 
     contacts, messages   what it holds
     bare                 messages come as a bare array
-    knows_dates          takes date[from] and date[to]
+    knows_dates          takes date[from] and date[to]; False: ignores them; None: refuses them
     snapshot             a scroll goes on over what was there when it began; else by number, so that
                          what is deleted moves the rest
     """
@@ -118,6 +118,9 @@ class Dfo(grants.Doors, Server):
 
     def _contacts(self, request):
         query = request.query
+        if self.knows_dates is None and set(query) - {"status[]", "query", "channel[]",
+                                                      "scrollToken"}:
+            return error_reply(400, "bad_request", "Unknown parameter")
         with self.lock:
             if "scrollToken" in query:
                 if query["scrollToken"] not in self._scrolls:

@@ -28,7 +28,7 @@ struct source {
     bool asks_range;                 /* and whether it asks for a range */
     bool bare_times, filter_refused; /* cognigy.c */
     bool *page_failed;
-    bool takes_one, not_found; /* dfo.c */
+    bool takes_one, not_found, no_dates; /* dfo.c */
 };
 
 extern const adapter interactions_v2, cognigy_odata, dfo;

@@ -1,7 +1,8 @@
 /* dfo.c - GET {base_url}/dfo/3.0/contacts, page by page of a scroll, and the messages of each.
  *
  * A page has 25 contacts; the next is asked for with the scrollToken of the last.  The dates of
- * the question are days; a service that does not know them gives more than was asked for.  Long
+ * the question are days; a service that ignores them gives more than was asked for, one that
+ * refuses them is asked without.  Long
  * messages come reduced and are asked for again one by one. */
 #include <stdio.h>
 
@@ -78,19 +79,30 @@ static void write_day(buf *b, const char *name, instant t)
     buf_fmt(b, "&date%%5B%s%%5D=%.10s", name, text);
 }
 
-static status contacts(source *s, const contacts_query *q, source_page *out, buf *next, err *e)
+static void write_question(source *s, const contacts_query *q)
 {
     buf *u = &s->url;
     buf_clear(u);
-    buf_fmt(u, "%s/dfo/3.0/contacts?status%%5B%%5D=closed&sorting=createdAt&sortingType=asc",
-            s->talk.o.base_url);
-    if (instant_cmp(q->from, INSTANT_MIN) > 0) write_day(u, "from", q->from);
-    if (instant_cmp(q->to, INSTANT_MAX) < 0) write_day(u, "to", q->to);
+    buf_fmt(u, "%s/dfo/3.0/contacts?status%%5B%%5D=closed", s->talk.o.base_url);
+    if (!s->no_dates) buf_z(u, "&sorting=createdAt&sortingType=asc");
+    if (!s->no_dates && instant_cmp(q->from, INSTANT_MIN) > 0) write_day(u, "from", q->from);
+    if (!s->no_dates && instant_cmp(q->to, INSTANT_MAX) < 0) write_day(u, "to", q->to);
     if (q->token.n) {
         buf_z(u, "&scrollToken=");
         http_encode(u, q->token);
     }
+}
+
+static status contacts(source *s, const contacts_query *q, source_page *out, buf *next, err *e)
+{
+    write_question(s, q);
     status st = get(s, false, out, e);
+    if (st && s->filter_refused && !s->not_found && !q->token.n && !s->no_dates) {
+        s->no_dates = true; /* NICE's specification has neither dates nor sorting */
+        write_question(s, q);
+        st = get(s, false, out, e);
+        s->no_dates = st == ST_OK;
+    }
     if (q->token_refused) *q->token_refused = st && q->token.n && s->filter_refused;
     buf_clear(next);
     if (st == ST_OK) take_token(out, next);
@@ -179,7 +191,8 @@ static status try(source *s, source_trial what, source_finding *out, err *e)
         out->total = p.total;
         snprintf(out->text, sizeof out->text, "%lld closed contacts", (long long)p.total);
     } else if (st == ST_OK && what == TRIAL_FILTER) {
-        snprintf(out->text, sizeof out->text, "date[from] and date[to] are taken");
+        snprintf(out->text, sizeof out->text, "date[from] and date[to] are %s",
+                 s->no_dates ? "not known: each sync reads all contacts" : "taken");
     } else if (st == ST_OK && p.n_records) {
         js *root = NULL;
         err unused = {0};
