@@ -164,9 +164,11 @@ static void test_scan(void **state)
         check_scan(&p, k % 2 ? best : ISA_SCALAR, 1 + (int)(k % 3));
         problem_release(&p);
     }
-    problem many = make_problem(5000, 16, 2, 0.9); /* more than a chunk of kept rows */
-    check_scan(&many, best, 3);
-    problem_release(&many);
+    for (uint32_t n_groups = 1; n_groups <= 2; n_groups++) { /* more than a chunk of kept rows */
+        problem many = make_problem(5000, 16, n_groups, 0.5);
+        check_scan(&many, best, 3);
+        problem_release(&many);
+    }
 }
 
 /* --- CSV ------------------------------------------------------------------------------------ */
