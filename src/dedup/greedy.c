@@ -22,7 +22,8 @@
 #include "dedup/decide.h"
 
 enum {
-    SMALL = 128, /* entries of a small group */
+    SMALL = 128,       /* entries of a small group */
+    LONGEST = 1000000, /* far from overflow, in any sum of squares */
     NO_NUMBER = UINT32_MAX
 };
 
@@ -185,6 +186,9 @@ static status prepare(run *r, err *e)
     const greedy_input *in = r->in;
     status st = unite_vectors(in->vectors, in->n_vectors, in->dim, r->o->pool, &r->facts, e);
     if (st) return st;
+    if (r->facts.longest > LONGEST)
+        return err_set(e, ST_FAILED, "vectors are to be of unit length: one has a length of %g",
+                       r->facts.longest);
     /* A sum of dim products in float32, in any order, is off by at most gamma |x| |y|, gamma = dim
      * u / (1 - dim u), u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, 3.1);
      * twice that also covers the double sum. */

@@ -58,7 +58,8 @@ typedef struct greedy_options {
  * row before it that is near enough.  Rows with the same unit are duplicates whatever the
  * threshold, and without a margin so are rows whose vectors have the same bits.  Memory linear in
  * rows.  The result does not depend on plan, threads, blocks or instruction set.
- * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite, or no memory. */
+ * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite or nowhere near unit length, or no
+ * memory. */
 status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out, err *e) MUST_USE;
 
 /* The cosine that decides: double precision, one plain loop, index ascending. */

@@ -151,6 +151,9 @@ static void test_what_is_refused(void **state)
     greedy_options o = {.isa = ISA_SCALAR, .pool = p};
     assert_int_equal(greedy_run(&in, &o, out, &e), ST_FAILED);
     assert_non_null(strstr(e.msg, "vector 2"));
+    vectors[1][1] = 3e20f;
+    assert_int_equal(greedy_run(&in, &o, out, &e), ST_FAILED);
+    assert_non_null(strstr(e.msg, "unit length"));
     vectors[1][1] = 1;
     o.stop = &stop;
     assert_int_equal(greedy_run(&in, &o, out, &e), ST_INCOMPLETE);
