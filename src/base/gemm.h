@@ -1,6 +1,6 @@
 /* gemm.h - matrix product in float32, the same bits on every instruction set.
  *
- * For speed: m of 14 or more (the largest tile of rows), x and y together well within the second
+ * For speed: m of 12 or more (the largest tile of rows), x and y together well within the second
  * cache, w and its panels on cache lines (64 bytes), k up to 384 or w in the order in which it is
  * read.  None of it is asked for. */
 #ifndef TAMIS_BASE_GEMM_H
