@@ -30,7 +30,8 @@ bool retry_after_parse(str field, instant now, double *seconds);
 
 /* After `tries` (>= 1) failed tries, the last of which is what *e says: ST_OK and how long to
  * wait before the next, or ST_INCOMPLETE (the message of *e goes on with why no further try is
- * made: tries, longest wait or budget are used up). retry_after: the field of the last answer, may be empty. */
+ * made: tries, longest wait or budget are used up).  retry_after: the field of the last answer,
+ * may be empty. */
 status retry_next(const retry_policy *p, int tries, str retry_after, instant now, double *wait,
                   err *e) MUST_USE;
 

@@ -165,7 +165,8 @@ def test_disk_fails_at_any_call(make_place, demo, tmp_path, act):
     ground, rng = Ground(make_place, demo, tmp_path), random.Random(act)
     places = {"open": 1, "write": 4, "sync": 3, "rename": 1} if act != "half" else {"write": 5}
     specs = ["%s:%s:%d%s" % (act, name, rng.randint(1, ground.counts[name]), forever)
-             for name, times in places.items() for _ in range(times * SAMPLES) for forever in ("", "+")]
+             for name, times in places.items() for _ in range(times * SAMPLES)
+             for forever in ("", "+")]
     assert sampled(ground, tmp_path, rng, specs) > len(specs) // 2
 
 

@@ -45,10 +45,10 @@ def test_a_cap_is_cut_into_ranges(make_place, few, expected):
 @pytest.mark.matrix(12)
 def test_a_cap_known_beforehand(make_place, expected):
     """What counts above 10,000 is cut before it is read to its end."""
-    at = "2026-03-%02dT%02d:%02d:%02d.000Z"
-    raws = [raw({"id": "int_%05d" % k, "timestamp": at % (1 + k // 4000, k // 200 % 20, k // 10 % 20,
-                                                         k % 10), "rating": None, "messages": []})
-            for k in range(12000)]
+    def at(k):
+        return "2026-03-%02dT%02d:%02d:%02d.000Z" % (1 + k // 4000, k // 200 % 20, k // 10 % 20,
+                                                     k % 10)
+    raws = [raw({"id": "int_%05d" % k, "timestamp": at(k), "messages": []}) for k in range(12000)]
     raws.append(raw(conversation("int_said", timestamp="2026-04-01T00:00:00Z", said="The one")))
     place = make_place(raws, ranges=True).configure(source={"page_size": 1000})
     place.tenant.fault(to_interactions(), faults.cap(10000))

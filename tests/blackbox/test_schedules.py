@@ -99,12 +99,14 @@ class Life:
         if value:
             self.keep({**value, **keys})
 
+    def say(self, k, n):
+        self.change(k, messages=conversation(said="word %d" % n)["messages"])
+
     def step(self, word, *figures):
         do = {"insert": self.insert, "delete": self.delete, "run": self.run, "kill": self.kill,
               "fault": self.fault, "server clock": self.clock, "ranges": self.ranges,
               "while reading": self.while_reading, "gone while reading": self.gone_while_reading,
-              "rate": lambda k, rating: self.change(k, rating=rating),
-              "say": lambda k, n: self.change(k, messages=conversation(said="word %d" % n)["messages"])}
+              "rate": lambda k, rating: self.change(k, rating=rating), "say": self.say}
         do[word](*figures)
 
     def delete(self, k):

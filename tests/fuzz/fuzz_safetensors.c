@@ -1,5 +1,5 @@
-/* fuzz_safetensors.c - any bytes as model.safetensors: tensors that lie within the file, or refused;
- * every value of them is read. */
+/* fuzz_safetensors.c - any bytes as model.safetensors: tensors that lie within the file, or
+ * refused; every value of them is read. */
 #include <string.h>
 
 #include "embed/safetensors.h"

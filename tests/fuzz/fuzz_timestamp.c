@@ -1,5 +1,5 @@
-/* fuzz_timestamp.c - any bytes as a timestamp or a time span: an instant that is found again when it
- * is written, or refused. */
+/* fuzz_timestamp.c - any bytes as a timestamp or a time span: an instant that is found again when
+ * it is written, or refused. */
 #include "base/time.h"
 #include "fuzz.h"
 

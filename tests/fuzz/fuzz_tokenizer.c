@@ -1,5 +1,5 @@
-/* fuzz_tokenizer.c - any bytes as a text, and any as a vocabulary: ids within it, framed, never more
- * than there is room for, and a shorter room cuts the same ids. */
+/* fuzz_tokenizer.c - any bytes as a text, and any as a vocabulary: ids within it, framed, never
+ * more than there is room for, and a shorter room cuts the same ids. */
 #include <string.h>
 
 #include "embed/tokenizer.h"

@@ -10,7 +10,8 @@ Mutant = collections.namedtuple("Mutant", "name path old new tests")
 MUTANTS = [Mutant(*m) for m in [
     ("the cursor moves by exported rows", "src/store/schema.c",
      'SELECT newest_s, newest_ns FROM slice WHERE source = ?"\n'
-     '                        " AND state = \'done\' ORDER BY newest_s DESC, newest_ns DESC LIMIT 1"',
+     '                        " AND state = \'done\' ORDER BY newest_s DESC, newest_ns DESC'
+     ' LIMIT 1"',
      'SELECT at_s, at_ns FROM interaction i JOIN verdict v ON v.interaction = i.id"\n'
      '                        " WHERE rule = \'kept\' AND ? NOTNULL ORDER BY at_s DESC, at_ns DESC'
      ' LIMIT 1"',
@@ -32,7 +33,8 @@ MUTANTS = [Mutant(*m) for m in [
     ("a fraction of a second is cut off", "src/source/retry.c",
      "        *seconds = v + fraction;", "        *seconds = v;", ["unit:retry"]),
     ("an HTTP date is not understood", "src/source/retry.c",
-     "    if (!http_date_parse(field, &at)) return false;", "    (void)now, (void)at;\n    return false;",
+     "    if (!http_date_parse(field, &at)) return false;",
+     "    (void)now, (void)at;\n    return false;",
      ["test_sync_faults.py -k heeded", "unit:retry"]),
     ("max_wait has no effect", "src/source/retry.c",
      "        if (*wait <= p->max_wait)", "        if (*wait <= p->max_wait || *wait < 60)",
@@ -81,7 +83,8 @@ MUTANTS = [Mutant(*m) for m in [
      ["test_kills.py -k 'before_each_sync_and_rename or any_moment'"]),
     ("a file is written in place", "src/base/file.c",
      "    int fd = mkostemp(o->temp, O_CLOEXEC);",
-     "    strcpy(o->temp, o->path);\n    int fd = open(o->temp, O_CREAT | O_TRUNC | O_WRONLY, 0600);",
+     "    strcpy(o->temp, o->path);\n"
+     "    int fd = open(o->temp, O_CREAT | O_TRUNC | O_WRONLY, 0600);",
      ["test_kills.py -k 'before_each_sync_and_rename or any_moment'", "unit:base"]),
     ("leftovers of a kill stay", "src/base/file.c",
      "    remove_leftovers(o->path);", "    (void)remove_leftovers;",

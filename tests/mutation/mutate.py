@@ -61,8 +61,8 @@ def build(tests):
 
 def ask(test):
     """The name of the first test that fails; None: all are well."""
-    env = dict(os.environ, TAMIS=str(COPY / "tree" / "build" / "tamis"), CMOCKA_MESSAGE_OUTPUT="stdout",
-               PYTHONDONTWRITEBYTECODE="1")
+    env = dict(os.environ, TAMIS=str(COPY / "tree" / "build" / "tamis"),
+               CMOCKA_MESSAGE_OUTPUT="stdout", PYTHONDONTWRITEBYTECODE="1")
     if test.startswith("unit:"):
         command, found = ["build/tests/unit/test_" + test[5:]], r"\[  FAILED  \] (\w+)"
     else:
@@ -92,7 +92,8 @@ def try_one(mutant):
         path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
         built = build(mutant.tests)
         if built.returncode:
-            raise SystemExit("mutate.py: %s does not build:\n%s" % (mutant.name, built.stdout[-3000:]))
+            raise SystemExit("mutate.py: %s does not build:\n%s" % (mutant.name,
+                                                                   built.stdout[-3000:]))
         return next(filter(None, map(ask, mutant.tests)), None)
     finally:
         path.write_text(text, "utf-8")
