@@ -249,9 +249,9 @@ def join_section(head, table):
                               lambda p, i: [ratio(base, table.value(case, p, i, WORK))])))
         yield notes(table, case)
     yield ("The work alone is what a program does once it is loaded and has read the vectors; for "
-           "tamis it includes the choice of a plan and the making of codes. What is wrong with a list "
-           "of kept rows is counted by `bench/join_peer.py check`, all pairs, in double precision "
-           "near the threshold.\n")
+           "tamis it includes the choice of a plan and the making of codes. What is wrong with a "
+           "list of kept rows is counted by `bench/join_peer.py check`, all pairs, in double "
+           "precision near the threshold.\n")
 
 
 def incremental_table(table, case):
