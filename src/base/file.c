@@ -116,8 +116,8 @@ static void remove_leftovers(const char *path)
     free(dir);
     while (d && (entry = readdir(d))) {
         const char *s = entry->d_name;
-        if (strlen(s) != n + mark + sizeof TEMP_END - 1 || strncmp(s, name, n) ||
-            strncmp(s + n, TEMP_MARK, mark))
+        if (strlen(s) != n + mark + sizeof TEMP_END - 1 || strncmp(s, name, n) != 0 ||
+            strncmp(s + n, TEMP_MARK, mark) != 0)
             continue;
         int fd = openat(dirfd(d), s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) (void)!unlinkat(dirfd(d), s, 0);
