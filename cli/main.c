@@ -113,7 +113,7 @@ static int configure(cli *c)
     static tamis_error e;
     if (strcmp(c->command, "init") == 0) return 0; /* the file is written, not read */
     tamis_status st = read_configuration(c, &e);
-    if (st && strcmp(c->command, "doctor")) return cli_error(&e);
+    if (st && strcmp(c->command, "doctor") != 0) return cli_error(&e);
     if (st) c->configuration = e.message;
     tamis_set_threads(c->t, c->threads);
     tamis_set_stop(c->t, &cli_stop);

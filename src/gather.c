@@ -69,7 +69,8 @@ static status count(gathering *g, str id, put_result how, err *e)
 }
 
 /* Keeps the parts of one conversation. */
-static status keep(gathering *g, part **parts, size_t n, const char *where, err *e)
+static status keep(gathering *g, part *parts, const size_t *which, size_t n, const char *where,
+                   err *e)
 {
     buf old = {0}, record = {0};
     err why = {0};
@@ -77,20 +78,20 @@ static status keep(gathering *g, part **parts, size_t n, const char *where, err 
     interaction i;
     put_result how;
     part *list = arena_alloc(&g->scratch, n, sizeof *list);
-    status st = list ? store_find(g->store, parts[0]->conversation, &old, &found, e)
-                     : err_nomem(e, "keeping conversations");
-    for (size_t k = 0; st == ST_OK && k < n; k++) list[k] = *parts[k];
+    if (!list) return err_nomem(e, "keeping conversations");
+    for (size_t k = 0; k < n; k++) list[k] = parts[which[k]];
+    status st = store_find(g->store, list[0].conversation, &old, &found, e);
     if (st) goto done;
     if (compose(g->shape, buf_view(&old), list, n, &g->scratch, &record, &why)) {
         for (size_t k = 0; st == ST_OK && k < n; k++)
-            st = reject(g, parts[k], k + 1, where, why.msg, e);
+            st = reject(g, &parts[which[k]], which[k] + 1, where, why.msg, e);
         goto done;
     }
     st = record_parse(buf_view(&record), &g->scratch, &i, e);
     if (st == ST_OK) st = store_put(g->store, i.id, i.at, buf_view(&record), &how, e);
     if (st == ST_OK) st = count(g, i.id, how, e);
     for (size_t k = 0; st == ST_OK && how == PUT_FORGOTTEN && k < n; k++)
-        parts[k]->id = (str){0}; /* no word of it anywhere */
+        parts[which[k]].id = (str){0}; /* no word of it anywhere */
 done:
     buf_release(&old);
     buf_release(&record);
@@ -99,9 +100,9 @@ done:
 
 typedef struct grouping {
     intern ids;
-    uint32_t *of;  /* [n] conversation of each part; INTERN_NONE: rejected */
-    part **sorted; /* [n] parts of one conversation after the other, in order */
-    size_t *start; /* [ids.n + 1] */
+    uint32_t *of;   /* [n] conversation of each part; INTERN_NONE: rejected */
+    size_t *sorted; /* [n] numbers of the parts of one conversation after the other, in order */
+    size_t *start;  /* [ids.n + 1] */
 } grouping;
 
 static bool allocate(gathering *g, grouping *x, size_t n)
@@ -134,7 +135,7 @@ static status group(gathering *g, grouping *x, part *parts, size_t n, const char
     }
     for (uint32_t c = 2; c <= x->ids.n; c++) x->start[c] += x->start[c - 1];
     for (size_t k = 0; k < n; k++)
-        if (x->of[k] != INTERN_NONE) x->sorted[x->start[x->of[k] + 1]++] = &parts[k];
+        if (x->of[k] != INTERN_NONE) x->sorted[x->start[x->of[k] + 1]++] = k;
     return ST_OK;
 }
 
@@ -143,7 +144,7 @@ status gather(gathering *g, part *parts, size_t n, const char *where, err *e)
     grouping x = {0};
     status st = n ? group(g, &x, parts, n, where, e) : ST_OK;
     for (uint32_t c = 0; st == ST_OK && c < x.ids.n; c++)
-        st = keep(g, x.sorted + x.start[c], x.start[c + 1] - x.start[c], where, e);
+        st = keep(g, parts, x.sorted + x.start[c], x.start[c + 1] - x.start[c], where, e);
     intern_release(&x.ids);
     return st;
 }

@@ -119,7 +119,7 @@ static auth_kind kind_of_auth(const char *name)
                                         [AUTH_ACCESS_KEY] = "access-key",
                                         [AUTH_API_KEY] = "api-key"};
     auth_kind k = AUTH_API_KEY;
-    while (k > AUTH_CLIENT_CREDENTIALS && strcmp(name, names[k])) k--;
+    while (k > AUTH_CLIENT_CREDENTIALS && strcmp(name, names[k]) != 0) k--;
     return k;
 }
 

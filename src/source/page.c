@@ -129,9 +129,9 @@ static status whole_value(source_page *p, char open, char other, str *out, err *
 
 status page_cut_as(source_page *p, const char *array, const char *count, bool bare, err *e)
 {
-    str text, list;
+    str text = {0}, list;
     status st = whole_value(p, '{', bare ? '[' : '{', &text, e);
-    if (st) return st;
+    if (st || !text.n) return st;
     if (*text.p == '[')
         list = text;
     else if (!find(text, array, &list))
@@ -143,7 +143,7 @@ status page_cut_as(source_page *p, const char *array, const char *count, bool ba
 
 status page_take_object(source_page *p, err *e)
 {
-    str text;
+    str text = {0};
     status st = whole_value(p, '{', '{', &text, e);
     collecting c = {.page = p};
     return st ? st : collect(&c, text, e);

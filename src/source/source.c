@@ -5,12 +5,12 @@
 
 #include "source/adapter.h"
 
-static const adapter *const adapters[] = {&interactions_v2, &cognigy_odata, &dfo};
+static const adapter *const adapters[] = {&interactions_v2, &cognigy_odata, &dfo, NULL};
 
 static const adapter *find_adapter(const char *type)
 {
-    for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
-        if (!strcmp(type, adapters[i]->type)) return adapters[i];
+    for (const adapter *const *a = adapters; *a; a++)
+        if (!strcmp(type, (*a)->type)) return *a;
     return NULL;
 }
 
