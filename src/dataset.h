@@ -16,7 +16,8 @@ typedef struct dataset {
     size_t n_dropped, cap_dropped;
 } dataset;
 
-/* Reads what the store holds: rates, pairs, sorts, pinned turns first.  Zero-initialise *d, release it in any case.
+/* Reads what the store holds: rates, pairs, sorts, pinned turns first.  Zero-initialise *d,
+ * release it in any case.
  * Fills s->turns but for what only verdicts can tell. */
 status dataset_load(const job *j, dataset *d, summary *s, err *e) MUST_USE;
 void dataset_release(dataset *d);

@@ -110,7 +110,8 @@ def test_intents(make_place, demo, expected):
 def test_hostile_texts_in_intents(make_place):
     """A text is one example, whatever is in it."""
     texts = ["line\nbreak\r\nand\u2028more\u0085", "- intent: evil", "[a](b) [c]{d} [CARD] (e)",
-             "\ttabs: \"quotes\" 'and' # hash |", "\x00\x1b[2J", "日本語で", "a, \"b\", c", "{{x}}"]
+             "\ttabs: \"quotes\" 'and' # hash |", "\x00\x1b[2J", "日本語で",
+             "a, \"b\", c", "{{x}}"]
     raws = [raw({**conversation("int_%d" % k, said=text), "botId": "b%d" % k})
             for k, text in enumerate(texts)]
     place = make_place(raws).configure(dedup={"domain": "bot"}, export={

@@ -144,7 +144,8 @@ def test_counts_and_what_is_left_empty(make_place):
         {"from": "user", "text": "my card " + VALUES["card"]}, {"from": "bot", "text": "e-mail?"},
         {"from": "user", "text": " <%s>!" % VALUES["email"]}, {"from": "bot", "text": "Thank you"},
         {"from": "user", "text": "where are you"}, {"from": "bot", "text": VALUES["ip"]},
-        {"from": "user", "text": "fine"}, {"from": "bot", "text": "from %(ip)s to %(ip)s" % VALUES}]}
+        {"from": "user", "text": "fine"},
+        {"from": "bot", "text": "from %(ip)s to %(ip)s" % VALUES}]}
     only = {**conversation("int_b", said=VALUES["card"]), "botId": "b2"}
     place = holding(make_place([]), [raw(talk), raw(only)]).configure(redact={"rules": ALL})
     summary = place.json("export")
@@ -200,7 +201,7 @@ def test_store_never_holds_it(make_place, way):
               "n": 4111111111111111}
     bad = raw({"id": "", "timestamp": "never", "text": "carol@example.com"})
     raws = [everything(**secret), bad,
-            everything(id="int_2").replace(b"@", b"\\u0040").replace(b"111", b"\\u0031\\u0031\\u0031"),
+            everything(id="int_2").replace(b"@", b"\\u0040").replace(b"111", b"\\u0031" * 3),
             b'{"id":"int_3","timestamp":"2026-03-01T00:00:00Z","rating":5,"messages":['
             b'{"from":"user","text":4111111111111111},{"from":"user","text":"10.1.2.3 \xff"}]}']
     place = make_place(raws if way == "sync" else []).configure(
@@ -265,7 +266,8 @@ def test_patterns(make_place):
                 "pattern.empty": "x*", "pattern.customer": r"(?<=customer )\w+"})
     summary = place.json("export")
     row, = oracle.rows_of(place.read())
-    assert row["user_utterance"] == "naïve [UMLAUT] tariff [TARIFF] and [TARIFF]; customer [CUSTOMER]"
+    assert row["user_utterance"] == ("naïve [UMLAUT] tariff [TARIFF] and [TARIFF]; "
+                                     "customer [CUSTOMER]")
     assert summary["redactions"]["rules"]["tariff"] == 2
     first = place.read()
     place.run("export", "--set", r"redact.pattern.tariff=M", status=0)
