@@ -23,17 +23,24 @@ def conversation(rng, number):
             "rating": rng.choice([1, 4, 5, 5]), "messages": messages}
 
 
-def change(rng, rows, settings):
+KINDS = ["new", "newest", "rating", "text", "time", "minimum", "keep", "domain", "threshold",
+         "forget"]
+
+
+def change(rng, kind, rows, settings):
     """What arrives, as records; settings may change too."""
-    kind = rng.choice(["new", "newest", "rating", "text", "time", "minimum", "keep", "domain",
-                       "threshold"])
     some = rng.sample(sorted(rows), 6)
     if kind in ("new", "newest"):
-        some = ["int_%04d" % (len(rows) + k) for k in range(8)]
+        first = 1 + max(int(name[4:]) for name in rows)
+        some = ["int_%04d" % (first + k) for k in range(8)]
         for k, name in enumerate(some):
-            rows[name] = conversation(rng, len(rows))
+            rows[name] = conversation(rng, first + k)
             if kind == "newest":
                 rows[name]["timestamp"] = "2025-01-%02dT%02d:00:00Z" % (rng.randint(1, 28), k)
+    if kind == "forget":
+        for name in set(some) - {max(rows)}:  # its number is where new ones go on
+            rows[name] = None
+        return []
     for name in some:
         if kind == "rating":
             rows[name]["rating"] = rng.choice([None, 2, 4, 5])
@@ -52,10 +59,14 @@ def change(rng, rows, settings):
     return [rows[name] for name in some]
 
 
-def curate(place, records, settings, store):
+def curate(place, records, settings, store, forgotten=()):
     """Imports the records, writes the files; how many rows the last verdicts spared, or None."""
     sets = [word for pair in settings.items() for word in ("--set", "%s=%s" % pair)]
     sets += ["--set", "store.url=" + store]
+    if forgotten:
+        said = place.run("--verbose", "forget", *forgotten, *sets, status=0).err
+        spared = re.search(r"all kept ones before them, (\d+) only", said)
+        return int(spared[1]) if spared else None
     lines = "".join(json.dumps(r) + "\n" for r in records).encode()
     place.run("import", "-", *sets, input=lines, status=0)
     said = place.run("--verbose", "curate", *sets, status=0).err
@@ -72,12 +83,16 @@ def test_random_histories(make_place, seed):
     settings = {"dedup.threshold": 0.9}
     curate(place, list(rows.values()), settings, "grown.db")
     all_spared = 0
-    for step in range(9):
-        spared = curate(place, change(rng, rows, settings), settings, "grown.db")
-        all_spared += spared or 0
+    for step in range(10):
+        kind = KINDS[step] if seed else rng.choice(KINDS)
+        arrived = change(rng, kind, rows, settings)
+        forgotten = [name for name, row in rows.items() if row is None]
+        for name in forgotten:
+            del rows[name]
+        all_spared += curate(place, arrived, settings, "grown.db", forgotten) or 0
         grown = place.read(), place.read("removed.jsonl")
         assert curate(place, list(rows.values()), settings, "new%d.db" % step) in (0, None)
-        assert grown == (place.read(), place.read("removed.jsonl")), (seed, step, settings)
+        assert grown == (place.read(), place.read("removed.jsonl")), (seed, step, kind, settings)
     assert all_spared > 300  # else the last verdicts were never used
 
 
