@@ -13,8 +13,8 @@ status pipeline_curate(const job *j, dataset *d, summary *s, err *e) MUST_USE;
 /* What other thresholds would keep of a curated data set. */
 status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e) MUST_USE;
 
-/* Computes the scores that the verdicts in the store lack (screen.h).  *are_there false: it did not, since
- * those verdicts were made with another configuration, or of other interactions. */
+/* Computes the scores that the verdicts in the store lack (screen.h).  *are_there false: it did
+ * not, since those verdicts were made with another configuration, or of other interactions. */
 status pipeline_add_scores(const job *j, bool *are_there, err *e) MUST_USE;
 
 /* Writes the files named in [export].  A data set without rows writes none: what is there

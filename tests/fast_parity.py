@@ -47,7 +47,8 @@ def compare(corpus, directory):
         files = []
         for precision in "exact", "fast":
             sets = ["--set", "store.url=%s.db" % precision, "--set", "embed.precision=" + precision,
-                    "--set", "dedup.threshold=" + threshold, "--set", "export.csv=%s.csv" % precision]
+                    "--set", "dedup.threshold=" + threshold,
+                    "--set", "export.csv=%s.csv" % precision]
             said = tamis(directory, "--verbose", "curate", *sets)
             tamis(directory, "export", *sets)
             path = pathlib.Path(directory, precision + ".csv")

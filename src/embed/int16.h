@@ -68,7 +68,8 @@ void int16_pack(int16_weights *w, size_t column, const float *weight, size_t str
 #define INT16_MOST 32767.0f
 #define INT16_LEAST 0x1p-100f /* a scale below this counts as 0 */
 
-/* gelu(x) = x (1/2 + c P(c^2)), c = x cut off at GELU_LIMIT either way; error below 2e-5 max(1, |x|)
+/* gelu(x) = x (1/2 + c P(c^2)), c = x cut off at GELU_LIMIT either way; error below
+ * 2e-5 max(1, |x|)
  * (scripts/fit_polynomials.py). */
 #define GELU_LIMIT 4.25f
 static const float gelu_poly[9] = {0x1.986408p-2f,   -0x1.0f1d42p-4f,  0x1.3e7530p-7f,

@@ -61,7 +61,8 @@ status store_generation(store *s, uint64_t *out, err *e) MUST_USE;
  * was nothing, and nothing is noted.  An id that was forgotten before is found. */
 status store_forget(store *s, str id, bool *found, err *e) MUST_USE;
 status store_is_forgotten(store *s, str id, bool *forgotten, err *e) MUST_USE;
-/* Removes the vectors, fast ones too, but for those of texts whose SHA-256 (as bytes) is in `hashes`. */
+/* Removes the vectors, fast ones too, but for those of texts whose SHA-256 (as bytes) is in
+ * `hashes`. */
 status store_keep_vectors(store *s, const intern *hashes, err *e) MUST_USE;
 /* Outside of a transaction: writes the log back into the file and empties it, so that what was
  * removed is in neither.  *done false: another program reads the store and needs the log. */
