@@ -59,36 +59,58 @@ static status keep_rejected(keeping *k, str raw, err *why, err *e)
     return store_put_rejected(k->store, raw, why->msg, &is_new, e);
 }
 
-/* Keeps a raw record, or keeps it as rejected (named by a warning beginning with `where`), or
- * passes over one that was forgotten.  *id is empty for the last two; it lives in the scratch. */
+/* Rejects a record, named by a warning beginning with `where`; one that was forgotten (as far as
+ * it has an id) is passed over. */
+static status reject(keeping *k, str raw, str id, const char *where, err *why, err *e)
+{
+    bool forgotten = false;
+    status st = id.n ? store_is_forgotten(k->store, id, &forgotten, e) : ST_OK;
+    k->counts->forgotten += forgotten;
+    if (st || forgotten) return st;
+    st = keep_rejected(k, raw, why, e);
+    k->counts->rejected++;
+    log_say(k->log, LOG_WARNING, "%s rejected: %s%s", where, why->msg, k->comfort);
+    return st;
+}
+
+/* The record redacted, in k->redacted.  A mark can be longer than what it stands for: what cannot
+ * be read any more is not stored, or no curation could read the store.  *fits: it can; else
+ * `why` says why not. */
+static status redact(keeping *k, str raw, bool *fits, err *why, err *e)
+{
+    interaction i;
+    err late = {0};
+    buf_clear(&k->redacted);
+    status st = redact_record(k->redactor, raw, &k->redacted, e);
+    if (st) return st;
+    *fits = record_parse(buf_view(&k->redacted), &k->scratch, &i, &late) == ST_OK;
+    if (err_is_nomem(&late)) return err_set(e, ST_FAILED, "%s", late.msg);
+    if (!*fits) err_set(why, ST_FAILED, "once redacted, %.900s", late.msg);
+    return ST_OK;
+}
+
+/* Keeps a raw record, or rejects it, or passes over one that was forgotten.  *id is empty for the
+ * last two; it lives in the scratch. */
 static status keep(keeping *k, str raw, const char *where, str *id, instant *at, err *e)
 {
     err why = {0};
     interaction i;
+    bool fits = true;
+    put_result how;
     *id = (str){0};
     k->counts->received++;
     if (record_parse(raw, &k->scratch, &i, &why)) {
         if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
-        bool forgotten = false; /* as far as it has an id */
-        status st = i.id.n ? store_is_forgotten(k->store, i.id, &forgotten, e) : ST_OK;
-        if (forgotten) k->counts->forgotten++;
-        if (st || forgotten) return st;
-        st = keep_rejected(k, raw, &why, e);
-        k->counts->rejected++;
-        log_say(k->log, LOG_WARNING, "%s rejected: %s%s", where, why.msg, k->comfort);
-        return st;
+        return reject(k, raw, i.id, where, &why, e);
     }
-    *id = i.id;
     *at = i.at;
-    if (instant_cmp(i.at, k->leave_from) > 0 && instant_cmp(i.at, k->leave_to) <= 0) return ST_OK;
-    put_result how;
-    status st = ST_OK;
-    if (k->redactor) {
-        buf_clear(&k->redacted);
-        st = redact_record(k->redactor, raw, &k->redacted, e);
-        raw = buf_view(&k->redacted);
-    }
-    if (st == ST_OK) st = store_put(k->store, i.id, i.at, raw, &how, e);
+    bool unsettled = instant_cmp(i.at, k->leave_from) > 0 && instant_cmp(i.at, k->leave_to) <= 0;
+    status st = k->redactor && !unsettled ? redact(k, raw, &fits, &why, e) : ST_OK;
+    if (st) return st;
+    if (!fits) return reject(k, raw, i.id, where, &why, e);
+    *id = i.id;
+    if (unsettled) return ST_OK;
+    st = store_put(k->store, i.id, i.at, k->redactor ? buf_view(&k->redacted) : raw, &how, e);
     if (st) return st;
     if (how == PUT_FORGOTTEN) *id = (str){0}; /* no word of it anywhere */
     k->counts->forgotten += how == PUT_FORGOTTEN;

@@ -223,6 +223,21 @@ def test_store_never_holds_it(make_place, way):
     assert again["interactions"]["updated"] == 0, "the same record gives the same bytes"
 
 
+def test_too_long_once_redacted(make_place):
+    """A mark may be longer than what it stands for: such a record is rejected, and the store can
+    still be read."""
+    env = {"TAMIS_REDACT_KEY": "k"}
+    place = make_place([]).configure(redact={"rules": "ip", "store": "yes", "action": "hash"})
+    said = "1.1.1.1 " * 120000  # 0.9 MiB; a mark has 17 bytes
+    (place.dir / "some.jsonl").write_bytes(b"\n".join(
+        [raw(conversation("int_1")), raw(conversation("int_2", said=said))]))
+    place.run("import", "some.jsonl", status=0, env=env)
+    status = place.json("status")
+    assert (status["interactions"], status["rejected"]) == (1, 1)
+    assert "int_2" in status["rejected_records"][0]["reason"]
+    place.run("export", status=0, env=env)
+
+
 def rewrite(place, raws):
     (place.dir / "again.jsonl").write_bytes(b"\n".join(raws))
     return b""
