@@ -47,7 +47,9 @@ static status list_duplicate(void *ctx, const stored_verdict *v, err *e)
 static status tell_duplicate(void *ctx, const stored_verdict *v, err *e)
 {
     buf *b = ctx;
-    buf_fmt(b, "      stands for %.*s turn %lld", STR_FMT(v->interaction_id), (long long)v->turn);
+    buf_z(b, "      stands for ");
+    utf8_write_plain(b, v->interaction_id);
+    buf_fmt(b, " turn %lld", (long long)v->turn);
     tell_score(b, v->score);
     return buf_ok(b) ? ST_OK : err_nomem(e, "explaining");
 }
@@ -60,8 +62,9 @@ static void write_keeper(const explaining *x, buf *b, const stored_verdict *v)
         buf_fmt(b, ", \"kept_turn\": %lld, \"score\": ", (long long)v->kept_turn);
         write_score(b, v->score);
     } else {
-        buf_fmt(b, "      of %.*s turn %lld", STR_FMT(v->kept_interaction_id),
-                (long long)v->kept_turn);
+        buf_z(b, "      of ");
+        utf8_write_plain(b, v->kept_interaction_id);
+        buf_fmt(b, " turn %lld", (long long)v->kept_turn);
         tell_score(b, v->score);
     }
 }
