@@ -16,6 +16,7 @@
 #include "conflicts.h"
 #include "dedup/forced.h"
 #include "manifest.h"
+#include "outputs.h"
 #include "screen.h"
 #include "splits.h"
 #include "units.h"
@@ -268,6 +269,7 @@ status pipeline_add_scores(const job *j, bool *are_there, err *e)
     summary s = {0};
     again.scores = true;
     st = pipeline_curate(&again, &d, &s, e);
+    redaction_tally_release(&s.redactions);
     dataset_release(&d);
     return st;
 }
@@ -330,15 +332,11 @@ static status export_one(const job *j, out_file which, const char *path, const d
 status pipeline_export(const job *j, dataset *d, summary *s, err *e)
 {
     const config *c = j->config;
-    const char *paths[OUT_COUNT] = {
-        [OUT_CSV] = c->export.csv,         [OUT_JSONL] = c->export.jsonl,
-        [OUT_CHAT] = c->export.chat,       [OUT_RASA] = c->export.rasa,
-        [OUT_COGNIGY] = c->export.cognigy, [OUT_TRAIN] = c->export.train,
-        [OUT_VALID] = c->export.valid,     [OUT_TEST] = c->export.test,
-        [OUT_REMOVED] = c->export.removed, [OUT_CONFLICTS] = c->export.conflicts,
-        [OUT_REPORT] = c->export.report,   [OUT_MANIFEST] = c->export.manifest};
+    const char *paths[OUT_COUNT];
+    outputs_paths(c, paths);
     double start = clock_monotonic();
-    status st = splits_wanted(c) ? splits_make(j, d, s, e) : ST_OK;
+    status st = outputs_can_write(c, e);
+    if (st == ST_OK && splits_wanted(c)) st = splits_make(j, d, s, e);
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)
         st = export_one(j, i, paths[i], d, s, e);
     s->seconds.export = clock_monotonic() - start;

@@ -16,6 +16,7 @@
 #include "doctor.h"
 #include "forget.h"
 #include "model_files.h"
+#include "outputs.h"
 #include "pipeline.h"
 #include "sync_source.h"
 #include "verdicts.h"
@@ -294,7 +295,9 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
     const config *c = &r->t->config;
     bool curates = (r->parts & (TAMIS_CURATE | TAMIS_EXPORT)) || r->forgotten.n_ids;
     bool redacts = curates || redacts_store(c);
-    status st = redacts ? redaction_open(c, &r->redactor, &e) : ST_OK;
+    bool exports = (r->parts & TAMIS_EXPORT) || r->forgotten.n_ids;
+    status st = exports ? outputs_check(c, &e) : ST_OK;
+    if (st == ST_OK && redacts) st = redaction_open(c, &r->redactor, &e);
     if (st == ST_OK) st = store_open(c->store.url, STORE_WRITE, &r->store, &e);
     if (st == ST_OK) st = run_marked(r, name, &e);
     store_close(r->store);
@@ -503,6 +506,7 @@ static status need_scores(tamis *t, err *e)
     }
     store_close(r.store);
     redactor_free(r.redactor);
+    pin_file_release(&r.pins);
     buf_release(&dir);
     return st;
 }

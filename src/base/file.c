@@ -91,6 +91,29 @@ static char *directory_of(const char *path)
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
+char *file_resolve(const char *path)
+{
+    struct stat s;
+    const char *slash = strrchr(path, '/');
+    char *whole = realpath(path, NULL);
+    if (whole || errno != ENOENT) return whole;
+    if (lstat(path, &s) == 0) { /* a link to nowhere */
+        errno = ENOENT;
+        return NULL;
+    }
+    char *dir = directory_of(path), *real = dir ? realpath(dir, NULL) : NULL;
+    int why = dir ? errno : ENOMEM;
+    free(dir);
+    if (real &&
+        asprintf(&whole, "%s/%s", strcmp(real, "/") ? real : "", slash ? slash + 1 : path) < 0) {
+        whole = NULL;
+        why = ENOMEM;
+    }
+    free(real);
+    errno = why;
+    return whole;
+}
+
 static status sync_directory(const char *path, err *e)
 {
     char *dir = directory_of(path);

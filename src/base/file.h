@@ -40,6 +40,10 @@ status file_write(file_out *o, str bytes, err *e) MUST_USE;
 status file_commit(file_out *o, char sha256_hex_out[SHA256_HEX], err *e) MUST_USE;
 void file_abort(file_out *o);
 
+/* The absolute path, links resolved, of a file that need not be there (its directory must), to be
+ * freed; NULL: errno says why. */
+char *file_resolve(const char *path) MUST_USE;
+
 /* Makes a directory and its parents (mode 0700 for those made). */
 status file_mkdirs(const char *path, err *e) MUST_USE;
 

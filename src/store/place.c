@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/time.h"
 
 enum { LOCK_TRIES = 10 };
@@ -40,36 +41,13 @@ static char *joined(const char *a, const char *b)
     return asprintf(&whole, "%s%s", a, b) < 0 ? NULL : whole;
 }
 
-/* The absolute path of a file that need not be there. */
-static char *resolve(const char *name)
-{
-    char *path = NULL, *dir = NULL, *whole = realpath(name, NULL);
-    struct stat s;
-    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
-    if (whole || errno != ENOENT) return whole;
-    if (lstat(name, &s) == 0) { /* a link to nowhere */
-        errno = ENOENT;
-        return NULL;
-    }
-    path = slash ? strndup(name, (size_t)(base - name)) : strdup(".");
-    dir = path ? realpath(path, NULL) : NULL;
-    int why = dir ? ENOMEM : errno;
-    free(path);
-    path = dir ? joined(dir, strcmp(dir, "/") ? "/" : "") : NULL;
-    whole = path ? joined(path, base) : NULL;
-    free(path);
-    free(dir);
-    errno = why;
-    return whole;
-}
-
 status place_find(place *p, const char *url, err *e)
 {
     *p = (place){.lock = -1};
     status st = check_url(url, e);
     if (st) return st;
     p->name = strdup(url);
-    p->path = p->name ? resolve(url) : NULL;
+    p->path = p->name ? file_resolve(url) : NULL;
     if (p->name && !p->path) return err_sys(e, errno, "cannot open the store %s", url);
     p->lock_path = p->path ? joined(p->path, "-lock") : NULL;
     p->new_path = p->path ? joined(p->path, "-new") : NULL;

@@ -1,0 +1,123 @@
+/* outputs.c - where the files of [export] go.
+ *
+ * A file takes the place of what is there, whatever that is.  So what must not be replaced (the
+ * store, what SQLite lays beside it, files that are read) is compared with them by resolved path
+ * before anything is done. */
+#include "outputs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+void outputs_paths(const config *c, const char *paths[OUT_COUNT])
+{
+    paths[OUT_CSV] = c->export.csv;
+    paths[OUT_JSONL] = c->export.jsonl;
+    paths[OUT_CHAT] = c->export.chat;
+    paths[OUT_RASA] = c->export.rasa;
+    paths[OUT_COGNIGY] = c->export.cognigy;
+    paths[OUT_TRAIN] = c->export.train;
+    paths[OUT_VALID] = c->export.valid;
+    paths[OUT_TEST] = c->export.test;
+    paths[OUT_REMOVED] = c->export.removed;
+    paths[OUT_CONFLICTS] = c->export.conflicts;
+    paths[OUT_REPORT] = c->export.report;
+    paths[OUT_MANIFEST] = c->export.manifest;
+}
+
+/* --- one path, one file --------------------------------------------------------------------- */
+
+enum { READ_FILES = 6, STORE_FILES = 5, TAKEN_MAX = OUT_COUNT + READ_FILES + STORE_FILES };
+
+/* Paths that are spoken for. */
+typedef struct taken {
+    char *path[TAKEN_MAX]; /* resolved as far as that can be */
+    char by[TAKEN_MAX][64];
+    size_t n;
+} taken;
+
+static void taken_release(taken *t)
+{
+    for (size_t i = 0; i < t->n; i++) free(t->path[i]);
+}
+
+static status take(taken *t, const char *path, const char *by, const char *more, err *e)
+{
+    char *whole = file_resolve(path);
+    if (!whole) whole = strdup(path);
+    if (!whole) return err_nomem(e, "reading the configuration");
+    t->path[t->n] = whole;
+    snprintf(t->by[t->n++], sizeof *t->by, "%s%s", by, more);
+    return ST_OK;
+}
+
+static status take_store(taken *t, const char *url, err *e)
+{
+    static const char *const ends[STORE_FILES] = {"", "-wal", "-shm", "-lock", "-new"};
+    status st = ST_OK;
+    for (int i = 0; st == ST_OK && i < STORE_FILES; i++) {
+        buf path = {0};
+        buf_fmt(&path, "%s%s", url, ends[i]);
+        const char *z = buf_cstr(&path);
+        st = z ? take(t, z, "store.url", i ? " (beside it)" : "", e)
+               : err_nomem(e, "reading the configuration");
+        buf_release(&path);
+    }
+    return st;
+}
+
+static status take_inputs(taken *t, const config *c, err *e)
+{
+    const struct {
+        const char *path, *key;
+    } inputs[READ_FILES] = {
+        {strcmp(c->source.path, "-") ? c->source.path : "", "source.path"},
+        {c->source.client_secret_file, "source.client_secret_file"},
+        {c->source.access_key_secret_file, "source.access_key_secret_file"},
+        {c->source.ca_file, "source.ca_file"},
+        {c->redact.key_file, "redact.key_file"},
+        {c->dedup.pins, "dedup.pins"},
+    };
+    status st = ST_OK;
+    for (int i = 0; st == ST_OK && i < READ_FILES; i++)
+        if (*inputs[i].path) st = take(t, inputs[i].path, inputs[i].key, "", e);
+    return st;
+}
+
+status outputs_check(const config *c, err *e)
+{
+    taken t = {0};
+    const char *paths[OUT_COUNT];
+    outputs_paths(c, paths);
+    status st = take_store(&t, c->store.url, e);
+    if (st == ST_OK) st = take_inputs(&t, c, e);
+    for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++) {
+        if (!*paths[i]) continue;
+        const char *name = summary_file_name(i);
+        st = take(&t, paths[i], "export.", name, e);
+        for (size_t k = 0; st == ST_OK && k + 1 < t.n; k++)
+            if (strcmp(t.path[k], t.path[t.n - 1]) == 0)
+                st = err_set(e, ST_USAGE,
+                             "export.%s = %s: that is the file of %s; it would be replaced", name,
+                             paths[i], t.by[k]);
+    }
+    taken_release(&t);
+    return st;
+}
+
+/* --- whether they can be written ------------------------------------------------------------ */
+
+status outputs_can_write(const config *c, err *e)
+{
+    const char *paths[OUT_COUNT];
+    status st = ST_OK;
+    outputs_paths(c, paths);
+    for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++) {
+        file_out f = {0};
+        if (*paths[i]) st = file_begin(&f, paths[i], e);
+        file_abort(&f);
+    }
+    return st;
+}

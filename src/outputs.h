@@ -1,0 +1,19 @@
+/* outputs.h - where the files of [export] go, and whether they can. */
+#ifndef TAMIS_OUTPUTS_H
+#define TAMIS_OUTPUTS_H
+
+#include "config.h"
+#include "summary.h"
+
+/* The path of each file as configured; empty: it is not wanted. */
+void outputs_paths(const config *c, const char *paths[OUT_COUNT]);
+
+/* ST_USAGE: two of them have one path, or one has that of the store or of a file that is read,
+ * which it would replace. */
+status outputs_check(const config *c, err *e) MUST_USE;
+
+/* ST_FAILED: a file cannot be made where it should go.  Asked before the first is written, so
+ * that they stay a set. */
+status outputs_can_write(const config *c, err *e) MUST_USE;
+
+#endif
