@@ -1,6 +1,8 @@
 """The fetch loop of the published script (reference_script.py) alone, timed from inside.
 
-usage: reference_fetch.py URL
+usage: reference_fetch.py URL [PAUSE]
+
+PAUSE: seconds between pages; the published text has 0.5 there, here it is 0 if nothing is said.
 
 Prints one JSON object: how many interactions it fetched, and the seconds of the loop, token
 included.  What the rest of the script imports is not needed here and left out, so neither its
@@ -20,10 +22,10 @@ import reference_script as script  # noqa: E402
 
 
 def main():
-    url = sys.argv[1]
+    url, pause = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0
     started = time.perf_counter()
     auth = script.CXoneAuthClient(url, "bench", "bench")
-    fetched = script.CXoneInteractionFetcher(auth, url, 0).fetch_interactions()
+    fetched = script.CXoneInteractionFetcher(auth, url, pause).fetch_interactions()
     print(json.dumps({"interactions": len(fetched), "fetch": time.perf_counter() - started}))
 
 

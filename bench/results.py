@@ -17,6 +17,8 @@ ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
 MIB = 1024.0
 
 TAMIS, ST, SCRIPT = "tamis", "sentence-transformers", "reference script"
+FAST = "tamis, precision = fast"
+PUBLISHED = "reference script, with its pause of 0.5 s"
 OPENVINO = "openvino"
 MACHINE = "the processor's peak"
 WHOLE, ALONE = "whole process", "encoding alone"

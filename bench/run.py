@@ -19,11 +19,12 @@ import results
 from corpora import ROOT
 from measure import Contender, measure
 from join import measure_join
-from results import MACHINE, SCRIPT, ST, TAMIS
+from results import FAST, MACHINE, PUBLISHED, SCRIPT, ST, TAMIS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATH_OPTIONS = ("--tamis", "--model", "--venv", "--out", "--torch-index")
 QUIET = 0.5  # load average; more than that is other people's work
+PATIENCE = 10000  # interactions that the published script, pauses and all, is run for
 SAME = 1e-5  # components of unit vectors: twenty times what float32 costs
 
 
@@ -388,22 +389,31 @@ def fresh(work, files):
     return prepare
 
 
-def job_contenders(bench, case, url):
-    """The whole job, by tamis and by the script."""
-    work = bench.directory(case, TAMIS)
-    own = Contender(TAMIS, bench.isa, [bench.tamis, "run", "--json", "--no-progress", "--threads",
-                                       str(bench.threads)],
-                    bench.tamis_env(bench.isa), work=work,
+def own_job(bench, case, url, name, isa, *settings):
+    """The whole job, by tamis."""
+    work = bench.directory(case, name + isa)
+    own = Contender(name, isa, [bench.tamis, "run", "--json", "--no-progress", "--threads",
+                                str(bench.threads), *settings],
+                    bench.tamis_env(isa), work=work,
                     before=fresh(work, {"tamis.ini": CONFIG % url}))
     own.after = lambda: {"parts": own.printed().get("seconds", {})}
+    return own
+
+
+def job_contenders(bench, case, url):
+    """The whole job, by tamis with its best instructions and with AVX2, and by the script."""
+    found = []
+    for isa in dict.fromkeys([bench.isa, min(bench.isa, "avx2", key=results.ISAS.index)]):
+        found.append(own_job(bench, case, url, TAMIS, isa))
+        found.append(own_job(bench, case, url, FAST, isa, "--set", "embed.precision=fast"))
     if not bench.peers.python:
-        return [own]
+        return found
     work = bench.directory(case, SCRIPT)
     script = Contender(SCRIPT, "", [
         bench.peers.python, os.path.join(HERE, "reference_script.py"), url, "--model", bench.model,
         "--page-delay", "0", "--output", "out.csv", "--state", "state.json"],
         dict(bench.env, CLIENT_SECRET="bench"), work=work, before=fresh(work, {}))
-    return [own, script]
+    return found + [script]
 
 
 def same_csv(own, script):
@@ -435,11 +445,12 @@ def measure_job(bench, head):
             with Tenant(path) as tenant:
                 contenders = job_contenders(bench, case, tenant.url)
                 rows += bench.measured(case, contenders)
-            if len(contenders) == 1:
+            script = contenders[-1] if contenders[-1].name == SCRIPT else None
+            if not script:
                 rows.append(results.failed(case, Contender(SCRIPT, "", []), bench.peers.missing))
-            note = same_csv(*contenders) if len(contenders) == 2 else ""
             for c in contenders:
-                rows += job_rows(bench, case, c, note if c.name == TAMIS else "")
+                note = same_csv(c, script) if script and c is not script else ""
+                rows += job_rows(bench, case, c, note)
     return rows
 
 
@@ -473,10 +484,15 @@ def sync_contenders(bench, case, url, count):
     own.after = after
     if not bench.peers.python:
         return [own]
-    script = Contender(SCRIPT, "", [bench.peers.python, os.path.join(HERE, "reference_fetch.py"),
-                                    url], bench.env, work=bench.directory(case, SCRIPT))
-    script.after = lambda: {"rate": count / script.printed()["fetch"]}
-    return [own, script]
+    found = [own]
+    for name, *pause in (SCRIPT,), (PUBLISHED, "0.5"):
+        if pause and count > PATIENCE:
+            continue
+        script = Contender(name, "", [bench.peers.python, os.path.join(HERE, "reference_fetch.py"),
+                                      url, *pause], bench.env, work=bench.directory(case, name))
+        script.after = lambda script=script: {"rate": count / script.printed()["fetch"]}
+        found.append(script)
+    return found
 
 
 def measure_sync(bench, head):
