@@ -85,7 +85,9 @@ static const command commands[] = {
      "above the threshold (separation); each turn that is no row has an earlier row that is\n"
      "(coverage); each row is a turn of the store, each other turn is in the ledger, with its "
      "rule\n"
-     "and its score.  What is not so is listed, with exit status 5.\n",
+     "and its score; and each row is in one file of [split], apart from none that it belongs "
+     "with.\n"
+     "What is not so is listed, with exit status 5.\n",
      "  tamis verify\n"
      "  tamis verify --json | jq .closest_kept_pair\n",
      0, 0},

@@ -56,6 +56,20 @@ static void write_uncovered(const verify_result *r, buf *b, const uncovered_turn
     buf_char(b, '}');
 }
 
+static void write_cut(const verify_result *r, buf *b, const cut *c)
+{
+    buf_z(b, "{\"score\": ");
+    if (c->is_of_conversation)
+        buf_z(b, "null");
+    else
+        js_write_fixed(b, c->score, SCORE_DECIMALS);
+    buf_fmt(b, ", \"split\": \"%s\"", part_names[r->part[c->b]]);
+    write_row(r, b, "", r->rows.row_of[c->b]);
+    buf_fmt(b, ", \"other_split\": \"%s\"", part_names[r->part[c->a]]);
+    write_row(r, b, "other_", r->rows.row_of[c->a]);
+    buf_char(b, '}');
+}
+
 static void write_finding(buf *b, const finding *f)
 {
     buf_z(b, "{\"file\": ");
@@ -87,8 +101,14 @@ static void write_json(const verify_result *r, buf *b)
         buf_z(b, i ? ", " : "");
         write_finding(b, &r->files.list[i]);
     }
-    buf_fmt(b, "], \"violations\": {\"separation\": %llu, \"coverage\": %llu, \"file\": %llu}",
+    buf_z(b, "], \"split_violations\": [");
+    for (size_t i = 0; i < r->cuts.n; i++) {
+        buf_z(b, i ? ", " : "");
+        write_cut(r, b, &r->cuts.list[i]);
+    }
+    buf_fmt(b, "], \"violations\": {\"separation\": %llu, \"coverage\": %llu, \"file\": %llu, ",
             (ull)r->total_near, (ull)r->total_uncovered, (ull)r->files.total);
+    buf_fmt(b, "\"split\": %llu}", (ull)r->cuts.total);
     buf_z(b, ", \"closest_kept_pair\": ");
     if (r->has_closest)
         write_near(r, b, &r->closest);
@@ -147,6 +167,21 @@ static void tell_uncovered(const verify_result *r, buf *b, const uncovered_turn 
     write_words(b, r->rows.list[u->nearest].user_utterance);
 }
 
+static void tell_cut(const verify_result *r, buf *b, const cut *c)
+{
+    uint32_t other = r->rows.row_of[c->a], mine = r->rows.row_of[c->b];
+    write_name(r, b, mine);
+    buf_fmt(b, " is in %s, and ", part_names[r->part[c->b]]);
+    write_name(r, b, other);
+    buf_fmt(b, " in %s: ", part_names[r->part[c->a]]);
+    if (c->is_of_conversation)
+        buf_z(b, "one interaction\n");
+    else
+        buf_fmt(b, "cosine %.*f\n", SCORE_DECIMALS, c->score);
+    write_words(b, r->rows.list[mine].user_utterance);
+    write_words(b, r->rows.list[other].user_utterance);
+}
+
 static void tell_finding(buf *b, const finding *f)
 {
     buf_z(b, f->at.file);
@@ -182,6 +217,10 @@ static void write_text(const verify_result *r, buf *b)
     buf_fmt(b, "files: %llu differences from the store\n", (ull)r->files.total);
     for (size_t i = 0; i < r->files.n; i++) tell_finding(b, &r->files.list[i]);
     tell_rest(b, r->files.total, r->files.n);
+    if (r->has_split)
+        buf_fmt(b, "splits: %llu rows apart from what they belong with\n", (ull)r->cuts.total);
+    for (size_t i = 0; i < r->cuts.n; i++) tell_cut(r, b, &r->cuts.list[i]);
+    tell_rest(b, r->cuts.total, r->cuts.n);
     if (!r->has_closest) return;
     buf_z(b, "the closest rows: ");
     write_pair(r, b, &r->closest);

@@ -1,7 +1,7 @@
 /* verify_run.c - the proof of an export: the stages it needs, in order.
  *
  *   store -> curate (filters and order only)  -.
- *   exported files -> rows ----------------------> embed -> scan -> ledger, findings
+ *   exported files -> rows ----------------------> embed -> scan -> ledger, other files, cuts
  *
  * Of what a run computes nothing is taken over: no verdict, no vector of the store.  What is shared
  * with a run is the reading of the raw records, the filters and the order (dataset_load), the
@@ -38,12 +38,14 @@ void verify_result_release(verify_result *r)
     free(r->near);
     free(r->uncovered);
     findings_release(&r->files);
+    free(r->part);
+    cuts_release(&r->cuts);
     *r = (verify_result){0};
 }
 
 uint64_t verify_violations(const verify_result *r)
 {
-    return r->total_near + r->total_uncovered + r->files.total;
+    return r->total_near + r->total_uncovered + r->files.total + r->cuts.total;
 }
 
 static void proof_release(proof *p)
@@ -273,6 +275,96 @@ static status check_ledger(proof *p, err *e)
     return st;
 }
 
+/* --- the files that say the rows once more -------------------------------------------------- */
+
+/* The row that stands for each turn, and the vector of each row. */
+static void list_keepers(const proof *p, uint32_t *keeper, uint32_t *unit)
+{
+    for (size_t i = 0; i < p->turns.n; i++) keeper[i] = NO_ROW;
+    for (size_t i = 0; i < p->out->rows.n; i++) {
+        uint32_t order = p->kept[i].order;
+        if (order == NO_ROW) continue;
+        keeper[order] = order;
+        unit[order] = p->kept[i].unit;
+    }
+    for (size_t i = 0; i < p->n_dropped; i++) {
+        uint32_t near = p->scan.nearest[i].kept;
+        if (near != NO_ROW) keeper[p->dropped[i].order] = p->kept[near].order;
+    }
+}
+
+/* Where the shares leave nothing over, each row is in a file. */
+static status check_all_placed(proof *p, const written_rows *w, err *e)
+{
+    const config *c = p->job->config;
+    bool all = *c->export.train && *c->export.valid && *c->export.test &&
+               c->split.train + c->split.valid + c->split.test > 1 - 1e-9;
+    status st = ST_OK;
+    for (size_t i = 0; all && st == ST_OK && i < p->turns.n; i++) {
+        const turn *t = &p->turns.turns[i];
+        place at = {c->export.train, 0, t->of->id, t->number};
+        if (w->part[i] == PART_OTHER)
+            st = findings_add(&p->out->files, &at, e,
+                              "this row is in none of export.train, export.valid, export.test");
+    }
+    return st;
+}
+
+static status check_written(proof *p, written_rows *w, err *e)
+{
+    const config *c = p->job->config;
+    const char *const paths[N_PARTS] = {c->export.train, c->export.valid, c->export.test};
+    const bool has_file[N_PARTS] = {*paths[0], *paths[1], *paths[2]};
+    findings *f = &p->out->files;
+    bool jsonl = strcmp(c->split.format, "jsonl") == 0;
+    lines_source from = {.format = jsonl ? LINES_JSONL : LINES_CHAT,
+                         .has_file = p->out->has_split ? has_file : NULL,
+                         .optional = !p->turns.n};
+    status st = ST_OK;
+    if (*c->export.csv)
+        st = columns_check(&p->out->rows, strcmp(c->export.columns, "all") == 0, w, f, e);
+    for (from.part = 0; st == ST_OK && from.part < N_PARTS; from.part++) {
+        from.path = paths[from.part];
+        if (*from.path) st = lines_check(&from, w, f, e);
+    }
+    from.part = -1;
+    from.format = LINES_JSONL;
+    from.path = c->export.jsonl;
+    if (st == ST_OK && *from.path) st = lines_check(&from, w, f, e);
+    from.format = LINES_CHAT;
+    from.path = c->export.chat;
+    if (st == ST_OK && *from.path) st = lines_check(&from, w, f, e);
+    return st == ST_OK && p->out->has_split ? check_all_placed(p, w, e) : st;
+}
+
+static status check_again(proof *p, const scan_options *o, err *e)
+{
+    written_rows w = {0};
+    uint32_t *keeper = calloc(p->turns.n + 1, sizeof *keeper);
+    uint32_t *unit = calloc(p->turns.n + 1, sizeof *unit);
+    status st = keeper && unit ? ST_OK : err_nomem(e, "verifying");
+    if (st == ST_OK) {
+        list_keepers(p, keeper, unit);
+        st = written_init(&w, &p->turns, keeper, e);
+    }
+    if (st == ST_OK) st = check_written(p, &w, e);
+    if (st == ST_OK && p->out->has_split) {
+        cuts_input in = {.turns = &p->turns,
+                         .part = w.part,
+                         .unit = unit,
+                         .vectors = p->vectors,
+                         .dim = p->dim,
+                         .threshold = p->job->config->split.threshold};
+        st = cuts_find(&in, o, &p->out->cuts, e);
+        p->out->part = w.part;
+        w.part = NULL;
+    }
+    written_release(&w);
+    free(keeper);
+    free(unit);
+    return st;
+}
+
 /* --- the stages in order -------------------------------------------------------------------- */
 
 static status compare(proof *p, err *e)
@@ -296,6 +388,7 @@ static status compare(proof *p, err *e)
     scan_options o = {set, threads, p->job->log, p->job->stop};
     if (st == ST_OK && p->texts.n) st = scan_run(&in, &o, &p->scan, e);
     if (st == ST_OK && p->texts.n) st = list_violations(p, &in, e);
+    if (st == ST_OK) st = check_again(p, &o, e);
     if (st == ST_OK)
         log_say(p->job->log, LOG_DEBUG, "%llu pairs compared, %llu of them in double precision",
                 (unsigned long long)p->scan.n_pairs, (unsigned long long)p->scan.n_exact);
@@ -309,8 +402,10 @@ status verify_run(const job *j, verify_result *out, err *e)
     proof p = {.job = j, .out = out};
     summary ignored = {0};
     double start = clock_monotonic();
-    *out = (verify_result){.threshold = j->config->dedup.threshold,
-                           .has_ledger = *j->config->export.removed != 0};
+    const config *c = j->config;
+    *out = (verify_result){.threshold = c->dedup.threshold,
+                           .has_ledger = *c->export.removed != 0,
+                           .has_split = *c->export.train || *c->export.valid || *c->export.test};
     status st = dataset_load(j, &out->d, &ignored, e);
     if (st == ST_OK) st = turn_index_init(&p.turns, out->d.turns, out->d.n_turns, e);
     if (st == ST_OK) st = read_files(&p, e);

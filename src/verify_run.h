@@ -4,8 +4,9 @@
 #define TAMIS_VERIFY_RUN_H
 
 #include "dataset.h"
+#include "verify/cuts.h"
 #include "verify/ledger.h"
-#include "verify/scan.h"
+#include "verify/written.h"
 
 enum { VERIFY_LISTED = 1000 }; /* pairs and turns that are listed; the rest is counted */
 
@@ -36,6 +37,9 @@ typedef struct verify_result {
     size_t n_uncovered;
     uint64_t total_uncovered;
     findings files;
+    bool has_split;      /* files of parts are configured */
+    unsigned char *part; /* [turns] where each row was found (written.h) */
+    cuts cuts;
     bool has_closest;
     near_rows closest; /* of all kept pairs of a domain */
     struct {

@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "sim"))
 import oracle  # noqa: E402
 import records  # noqa: E402
 import small_model  # noqa: E402
+from desk import Desk  # noqa: E402
 from tenant import Tenant  # noqa: E402
 
 CLIENT_ID = "test client+1"
@@ -252,6 +253,12 @@ def shared():
     if not (SHARED / "reference").is_dir():
         pytest.skip("SKIPPED: %s is not there, so nothing is compared with the references" % SHARED)
     return SHARED
+
+
+@pytest.fixture
+def desk(tmp_path, small):
+    """desk(raws, **sections) -> desk.Desk: exported files to corrupt."""
+    return lambda raws, **keys: Desk(tmp_path, run_program, small, raws, **keys)
 
 
 def check_one_line(result, *words):
