@@ -490,22 +490,34 @@ void config_write_settings(const config *c, buf *out)
     }
 }
 
-void config_describe_curation(const config *c, buf *out)
+/* The keys of a list of sections that ends with NULL, a line each. */
+static void describe(const config *c, const char *const *sections, buf *out)
 {
-    static const char *const sections[] = {"filter", "redact", "embed", "dedup"};
     for (size_t i = 0; i < N_KEYS; i++) {
         const key *k = &keys[i];
-        bool matters = false;
-        for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
-            matters |= strcmp(k->section, sections[s]) == 0;
-        if (!matters) continue;
         const char *value = (const char *)c + k->at;
+        bool matters = false;
+        for (const char *const *s = sections; *s; s++) matters |= strcmp(k->section, *s) == 0;
+        if (!matters) continue;
         if (k->type == KEY_NUMBER)
             buf_fmt(out, "%s.%s=%.17g\n", k->section, k->name, *(const double *)value);
         else
             buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
     }
+}
+
+void config_describe_curation(const config *c, buf *out)
+{
+    static const char *const sections[] = {"filter", "redact", "embed", "dedup", NULL};
+    describe(c, sections, out);
     for (size_t i = 0; i < c->redact.n_patterns; i++)
         buf_fmt(out, "redact." PATTERN "%s=%s\n", c->redact.patterns[i].name,
                 c->redact.patterns[i].regex);
+}
+
+void config_describe_files(const config *c, buf *out)
+{
+    static const char *const sections[] = {"conflicts", "split", NULL};
+    describe(c, sections, out);
+    buf_fmt(out, "export.columns=%s\n", c->export.columns);
 }

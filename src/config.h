@@ -76,4 +76,7 @@ status config_check(const config *c, err *e) MUST_USE;
  * one text, to tell whether a curation is still current. */
 void config_describe_curation(const config *c, buf *out);
 
+/* Appends, in the same form, what the exported files depend on besides. */
+void config_describe_files(const config *c, buf *out);
+
 #endif

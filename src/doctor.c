@@ -14,6 +14,7 @@
 #include "curate/rating.h"
 #include "embed/embed.h"
 #include "model_files.h"
+#include "outputs.h"
 #include "redaction.h"
 #include "source_settings.h"
 #include "store/store.h"
@@ -209,26 +210,20 @@ static void examine_disk(const doctor_job *j, diagnosis *d)
 
 /* --- exports -------------------------------------------------------------------------------- */
 
-/* Whether the file could be replaced: the temporary one is made, and removed. */
+/* Whether the files could be replaced: temporary ones are made, and removed. */
 static void examine_export(const doctor_job *j, diagnosis *d)
 {
-    const char *const paths[] = {j->config->export.csv, j->config->export.jsonl,
-                                 j->config->export.chat, j->config->export.removed};
+    const char *paths[OUT_COUNT];
     size_t n = 0;
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        file_out f = {0};
-        err e = {0};
-        if (!*paths[i]) continue;
-        status st = file_begin(&f, paths[i], &e);
-        file_abort(&f);
-        if (st) {
-            diagnosis_fail(d, "export", &e,
-                           "make its directory, let this user write it, or name another path in "
-                           "[export]");
-            return;
-        }
-        n++;
+    err e = {0};
+    if (outputs_check(j->config, &e) || outputs_can_write(j->config, &e)) {
+        diagnosis_fail(d, "export", &e,
+                       "make its directory, let this user write it, or name another path in "
+                       "[export]");
+        return;
     }
+    outputs_paths(j->config, paths);
+    for (out_file i = OUT_CSV; i < OUT_COUNT; i++) n += *paths[i] != 0;
     if (n)
         diagnosis_add(d, "export", CHECK_OK, NULL, "%zu %s can be written", n,
                       n == 1 ? "file" : "files");

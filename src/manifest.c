@@ -23,12 +23,13 @@ static status write_model(const job *j, buf *b, err *e)
     return st;
 }
 
-/* The lines "section.key=value" of what the data set depends on. */
+/* The lines "section.key=value" of what the data set and the files depend on. */
 static void write_configuration(const job *j, buf *b)
 {
     buf all = {0};
     const char *before = "";
     job_describe(j, &all);
+    config_describe_files(j->config, &all);
     buf_z(b, ", \"configuration\": {");
     for (str rest = buf_view(&all); rest.n;) {
         const char *end = memchr(rest.p, '\n', rest.n);

@@ -222,6 +222,9 @@ def test_store_and_export_in_no_directory(place):
     assert by_state(found, "failed") == ["store", "export"], found
     place.configure(store={"url": "tamis.db"}, export={"csv": "", "removed": ""})
     check_only(examine(place), "warning", "export")
+    for key, path, status in (("manifest", "nowhere/m.json", 1), ("train", "tamis.db", 2)):
+        place.configure(export={"manifest": "", "train": "", key: path})
+        assert by_state(examine(place, status=status), "failed") == ["export"], key
 
 
 def test_a_certificate_of_nobody(place, tmp_path):

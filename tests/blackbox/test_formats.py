@@ -152,6 +152,9 @@ def test_manifest(make_place, few, expected, tmp_path):
     assert value["interactions"] == len(few)
     assert value["configuration"]["dedup.threshold"].startswith("0.84999")
     assert value["configuration"]["redact.pattern.x"] == "X-[0-9]+"
+    assert value["configuration"]["split.threshold"].startswith("0.69999")
+    assert value["configuration"]["export.columns"] == "reference"
+    assert float(value["configuration"]["conflicts.below"]) == 0.6
     assert not any(key.startswith(("source", "store", "embed.model"))
                    for key in value["configuration"])
     outcome = expected(few)
