@@ -91,7 +91,9 @@ status outputs_check(const config *c, err *e)
     taken t = {0};
     const char *paths[OUT_COUNT];
     outputs_paths(c, paths);
-    status st = take_store(&t, c->store.url, e);
+    bool splits = *paths[OUT_TRAIN] || *paths[OUT_VALID] || *paths[OUT_TEST];
+    status st = splits ? config_check(c, e) : ST_OK;
+    if (st == ST_OK) st = take_store(&t, c->store.url, e);
     if (st == ST_OK) st = take_inputs(&t, c, e);
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++) {
         if (!*paths[i]) continue;

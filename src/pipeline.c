@@ -190,9 +190,10 @@ static status judge(const job *j, dataset *d, summary *s, err *e)
     model *m = NULL;
     buf key = {0};
     bool current = false;
+    isa unused;
     char fingerprint[SHA256_HEX] = "none needed";
-    status st = ST_OK;
-    if (d->n_turns) st = model_open(j->model_dir, &m, e);
+    status st = isa_choose(&unused, e); /* a wrong TAMIS_ISA is told whatever is cached */
+    if (st == ST_OK && d->n_turns) st = model_open(j->model_dir, &m, e);
     if (st == ST_OK && m) st = units_check_model(j, m, fingerprint, e);
     if (st == ST_OK) st = verdicts_key(j, fingerprint, &key, e);
     if (st == ST_OK) st = verdicts_recall(j, d, buf_view(&key), &current, e);

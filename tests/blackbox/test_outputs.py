@@ -46,3 +46,17 @@ def test_all_or_none_where_one_cannot_be(place):
     check_fails(place.run("export", *options), 1, "nowhere/m.json")
     after = contents(place)
     assert after["out.csv"] == before["out.csv"] and after.keys() == before.keys()
+
+
+def test_shares_are_looked_at_first(place):
+    """Given one by one they may make too much: told before anything is fetched."""
+    asked = len(place.tenant.requests())
+    check_fails(place.run("run", "--set", "split.train=0.95", "--set", "export.train=t.jsonl"), 2,
+                "split", "more than 1")
+    assert len(place.tenant.requests()) == asked
+    assert "t.jsonl" not in place.names()
+
+
+def test_instruction_set_is_looked_at(place):
+    """Also where all that is asked for is there already."""
+    check_fails(place.run("curate", env={"TAMIS_ISA": "fastest"}), 2, "TAMIS_ISA")
