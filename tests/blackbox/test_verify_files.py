@@ -246,3 +246,28 @@ def test_a_file_that_is_not_there(desk, demo):
         result = here.run("verify", cwd=here.dir)
         assert result.status == 1 and NAMES[short] in result.err and "tamis export" in result.err
         (here.dir / NAMES[short]).write_bytes(here.files[NAMES[short]])
+
+
+def test_small_differences(desk, demo):
+    """Neighbours swapped, a part that its own lines deny, a column that was not asked for."""
+    here = make(desk, demo.first[:30], split={"format": "jsonl"})
+    for short in ("chat", "train"):
+        mine = lines(here, short)
+        found = here.check_found(**{short: b"".join([mine[1], mine[0], *mine[2:]])})
+        assert "later in order" in found["file_violations"][0]["what"]
+        assert found["violations"] == {"separation": 0, "coverage": 0, "file": 1, "split": 0}
+    data = here.files["train.jsonl"].replace(b'"split": "train"', b'"split": "test"', 1)
+    found = here.check_found(train=data)
+    assert found["violations"]["file"] == 1 and "test" in found["file_violations"][0]["what"]
+    found = here.check_found("--set", "export.columns=reference")
+    assert found["violations"]["file"] == 1 and found["file_violations"][0]["line"] == 1
+
+
+def test_equal_instants(desk):
+    """First and last seen are those of the first in order; their spelling tells which."""
+    raws = [said(1, "where is my card").replace(b"2026-01-19T00:00:00Z", stamp).replace(
+        b"int_1", b"int_%d" % k) for k, stamp in enumerate([
+            b"2026-01-19T00:00:00Z", b"2026-01-19T01:00:00+01:00", b"2026-01-19T00:00:00.0Z"])]
+    here = make(desk, raws)
+    assert here.check_clean()["kept"] == 1
+    assert table(here)[1][10:12] == ["2026-01-19T00:00:00Z"] * 2
