@@ -226,23 +226,15 @@ static status unknown_key(str section, str name, err *e)
 
 static bool is_choice(const char *choices, str value)
 {
-    for (str rest = str_from(choices); rest.n;) {
-        const char *bar = memchr(rest.p, '|', rest.n);
-        str one = {rest.p, bar ? (size_t)(bar - rest.p) : rest.n};
+    for (str rest = str_from(choices), one; str_cut(&rest, '|', &one);)
         if (str_eq(one, value)) return true;
-        rest = (str){one.p + one.n + (bar != NULL), rest.n - one.n - (bar != NULL)};
-    }
     return false;
 }
 
 static bool are_choices(const char *choices, str value)
 {
-    for (str rest = value; rest.n;) {
-        const char *comma = memchr(rest.p, ',', rest.n);
-        str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
+    for (str rest = value, one; str_cut(&rest, ',', &one);)
         if (utf8_strip(one).n && !is_choice(choices, utf8_strip(one))) return false;
-        rest = (str){one.p + one.n + (comma != NULL), rest.n - one.n - (comma != NULL)};
-    }
     return true;
 }
 
@@ -420,10 +412,7 @@ static int line_of_shares(const char *text)
 {
     int found = 0, n = 0;
     bool here = false;
-    for (str rest = str_from(text); rest.n;) {
-        const char *end = memchr(rest.p, '\n', rest.n);
-        str line = {rest.p, end ? (size_t)(end - rest.p) : rest.n};
-        rest = (str){line.p + line.n + (end != NULL), rest.n - line.n - (end != NULL)};
+    for (str rest = str_from(text), line; str_cut(&rest, '\n', &line);) {
         line = utf8_strip(line);
         n++;
         if (line.n && line.p[0] == '[') here = line.n >= 7 && memcmp(line.p, "[split]", 7) == 0;

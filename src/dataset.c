@@ -46,12 +46,8 @@ typedef struct loading {
 static bool bot_selected(const char *list, str bot)
 {
     if (!*list) return true;
-    for (str rest = str_from(list); rest.n;) {
-        const char *comma = memchr(rest.p, ',', rest.n);
-        str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
+    for (str rest = str_from(list), one; str_cut(&rest, ',', &one);)
         if (str_eq(utf8_strip(one), bot)) return true;
-        rest = (str){one.p + one.n + (comma != NULL), rest.n - one.n - (comma != NULL)};
-    }
     return false;
 }
 

@@ -30,12 +30,9 @@ static void labelled_release(labelled *l)
 /* The next line without its end (LF or CRLF); false behind the last. */
 static bool next_line(str *rest, str *line)
 {
-    if (!rest->n) return false;
-    const char *stop = memchr(rest->p, '\n', rest->n);
-    size_t n = stop ? (size_t)(stop - rest->p) : rest->n, step = n + (stop != NULL);
-    *line = (str){rest->p, n && rest->p[n - 1] == '\r' ? n - 1 : n};
-    *rest = (str){rest->p + step, rest->n - step};
-    return true;
+    bool is_there = str_cut(rest, '\n', line);
+    if (line->n && line->p[line->n - 1] == '\r') line->n--;
+    return is_there;
 }
 
 /* Cuts at tabs; returns how many columns, COLUMNS_MAX at most are stored. */

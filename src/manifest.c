@@ -31,10 +31,7 @@ static void write_configuration(const job *j, buf *b)
     job_describe(j, &all);
     config_describe_files(j->config, &all);
     buf_z(b, ", \"configuration\": {");
-    for (str rest = buf_view(&all); rest.n;) {
-        const char *end = memchr(rest.p, '\n', rest.n);
-        str line = {rest.p, end ? (size_t)(end - rest.p) : rest.n};
-        rest = (str){line.p + line.n + (end != NULL), rest.n - line.n - (end != NULL)};
+    for (str rest = buf_view(&all), line; str_cut(&rest, '\n', &line);) {
         const char *eq = memchr(line.p, '=', line.n);
         str key = {line.p, eq ? (size_t)(eq - line.p) : line.n};
         if (!eq || str_eq(key, STR("embed.model"))) continue;

@@ -38,12 +38,11 @@ static status describe_rule(const job *j, const char *fingerprint, buf *out, err
 {
     buf all = {0};
     job_describe(j, &all);
-    for (str rest = buf_view(&all); rest.n;) {
-        const char *end = memchr(rest.p, '\n', rest.n);
-        str line = {rest.p, end ? (size_t)(end - rest.p) + 1 : rest.n};
-        rest = (str){rest.p + line.n, rest.n - line.n};
+    for (str rest = buf_view(&all), line; str_cut(&rest, '\n', &line);) {
         bool matters = starts_with(line, STR("dedup.")) || starts_with(line, STR("embed."));
-        if (matters && !starts_with(line, STR("dedup.keep="))) buf_str(out, line);
+        if (!matters || starts_with(line, STR("dedup.keep="))) continue;
+        buf_str(out, line);
+        buf_char(out, '\n');
     }
     buf_fmt(out, "model=%s\nformat=1\n", fingerprint);
     bool ok = buf_ok(&all) && buf_ok(out);

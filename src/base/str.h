@@ -32,6 +32,17 @@ static inline int str_cmp(str a, str b)
     return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
+/* Cuts at the first `at`: *part is what stands before it, *rest what stands behind it.  false:
+ * *rest was empty, so behind a last `at` there is no part. */
+static inline bool str_cut(str *rest, char at, str *part)
+{
+    const char *end = rest->n ? memchr(rest->p, at, rest->n) : NULL;
+    *part = (str){rest->p, end ? (size_t)(end - rest->p) : rest->n};
+    if (!rest->n) return false;
+    *rest = (str){part->p + part->n + (end != NULL), rest->n - part->n - (end != NULL)};
+    return true;
+}
+
 /* Levenshtein distance in bytes; inputs longer than 63 bytes count as far (64). */
 size_t str_distance(str a, str b);
 

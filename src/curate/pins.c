@@ -18,14 +18,6 @@ void pins_release(pins *p)
     *p = (pins){0};
 }
 
-static str next_line(str *rest)
-{
-    const char *end = memchr(rest->p, '\n', rest->n);
-    str line = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
-    *rest = (str){line.p + line.n + (end != NULL), rest->n - line.n - (end != NULL)};
-    return utf8_strip(line);
-}
-
 /* "keep ID": what follows the word, which must be followed by a blank. */
 static bool takes(str line, str word, str *rest)
 {
@@ -82,9 +74,9 @@ status pins_parse(str text, const char *path, pins *out, err *e)
     memset(out->first, 0xFF, lines * 2 * sizeof *out->first);
     memset(out->by_name, 0xFF, lines * 2 * sizeof *out->by_name);
     if (lines > NO_ROW / 4) return err_set(e, ST_USAGE, "%s: too many lines", path);
-    str rest = text;
-    for (size_t n = 1; rest.n; n++) {
-        str line = next_line(&rest);
+    str line;
+    for (size_t n = 1; str_cut(&text, '\n', &line); n++) {
+        line = utf8_strip(line);
         pin one = {.line = n};
         if (!line.n || line.p[0] == '#' || line.p[0] == ';') continue;
         one.keeps = takes(line, STR("keep"), &one.name);

@@ -51,10 +51,7 @@ static bool turn_on(redactor *r, str name)
 
 static status read_rules(redactor *r, const char *list, err *e)
 {
-    for (str rest = str_from(list); rest.n;) {
-        const char *comma = memchr(rest.p, ',', rest.n);
-        str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
-        rest = (str){one.p + one.n + (comma != NULL), rest.n - one.n - (comma != NULL)};
+    for (str rest = str_from(list), one; str_cut(&rest, ',', &one);) {
         one = utf8_strip(one);
         if (one.n && !turn_on(r, one))
             return err_set(e, ST_USAGE,

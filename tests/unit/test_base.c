@@ -412,9 +412,25 @@ static void test_hmac(void **state)
     }
 }
 
+static void test_str_cut(void **state)
+{
+    str rest = STR("a,,b,"), part;
+    const char *const want[] = {"a", "", "b"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_true(str_cut(&rest, ',', &part));
+        assert_true(str_eq(part, str_from(want[i])));
+    }
+    assert_false(str_cut(&rest, ',', &part));
+    assert_int_equal(part.n, 0);
+    rest = (str){0};
+    assert_false(str_cut(&rest, ',', &part));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_str_cut),
         cmocka_unit_test(test_instants),
         cmocka_unit_test(test_instants_move_and_print),
         cmocka_unit_test(test_durations),
