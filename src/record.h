@@ -72,8 +72,8 @@ bool rule_from_name(str name, rule *out);
 
 enum { NO_ROW = UINT32_MAX };
 
-/* A row was dropped by screening (screen.h): there is a kept row near enough before it, but which is
- * the nearest, and how near, was not computed. */
+/* A row was dropped by screening (screen.h): there is a kept row near enough before it, but which
+ * is the nearest, and how near, was not computed. */
 #define SCORE_UNKNOWN (-2.0)
 
 /* What became of a row (a turn, in final order). */

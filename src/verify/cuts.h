@@ -30,8 +30,8 @@ typedef struct cuts {
     uint64_t total; /* one for each row and each other file that a row nearer to it is in */
 } cuts;
 
-/* Brute force: each pair of rows in different files, those in no file being as in one more.  Release
- * in any case. */
+/* Brute force: each pair of rows in different files, those in no file being as in one more.
+ * Release in any case. */
 status cuts_find(const cuts_input *in, const scan_options *o, cuts *out, err *e) MUST_USE;
 void cuts_release(cuts *c);
 

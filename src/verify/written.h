@@ -1,5 +1,5 @@
-/* written.h - the files that say the rows once more: lines of chat, JSON lines, the parts of a split,
- * the CSV's columns behind the first eight.  Each is formed anew and compared as bytes. */
+/* written.h - the files that say the rows once more: lines of chat, JSON lines, the parts of a
+ * split, the CSV's columns behind the first eight.  Each is formed anew and compared as bytes. */
 #ifndef TAMIS_VERIFY_WRITTEN_H
 #define TAMIS_VERIFY_WRITTEN_H
 
@@ -53,8 +53,8 @@ typedef struct lines_source {
 } lines_source;
 
 /* Each line must be that of a row, byte for byte, in the order of the rows, each once.  A file of a
- * part notes it for its rows; one of all rows must have them all, and where its lines say a part, it
- * is held against what the files said, or noted for parts without a file.  What is not so is a
+ * part notes it for its rows; one of all rows must have them all, and where its lines say a part,
+ * it is held against what the files said, or noted for parts without a file.  What is not so is a
  * finding.  ST_FAILED: the file cannot be read. */
 status lines_check(const lines_source *from, written_rows *w, findings *f, err *e) MUST_USE;
 
