@@ -17,9 +17,10 @@ HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'> \"&amp;
 
 @pytest.fixture
 def curated(place, few):
-    evil = {"id": "int_<b>", "timestamp": "2031-01-01T00:00:00Z", "botId": "<script>bot()", "rating": 5,
-            "messages": [{"from": "user", "text": HOSTILE}, {"from": "bot", "text": HOSTILE},
-                         {"from": "user", "text": HOSTILE + "!"}, {"from": "bot", "text": "no"}]}
+    evil = {"id": "int_<b>", "timestamp": "2031-01-01T00:00:00Z", "botId": "<script>bot()",
+            "rating": 5, "messages": [
+                {"from": "user", "text": HOSTILE}, {"from": "bot", "text": HOSTILE},
+                {"from": "user", "text": HOSTILE + "!"}, {"from": "bot", "text": "no"}]}
     (place.dir / "all.jsonl").write_bytes(b"\n".join([*few, json.dumps(evil).encode()]))
     place.run("import", "all.jsonl", status=0)
     return place

@@ -170,9 +170,10 @@ def test_other_exports(place, few, expected):
     check_is(place, outcome)
     rows = [json.loads(line) for line in place.read("rows.jsonl").splitlines()]
     assert all(list(row)[:8] == oracle.COLUMNS for row in rows)
-    assert [dict(list(row.items())[:8]) for row in rows] == [{**{k: turn[k] for k in oracle.COLUMNS[:6]}, "similarity_score": 1.0,
-                     "dedup_group": k, "rating": row["rating"]}
-                    for k, (turn, row) in enumerate(zip(outcome.kept, rows))]
+    assert [dict(list(row.items())[:8]) for row in rows] == [
+        {**{name: turn[name] for name in oracle.COLUMNS[:6]}, "similarity_score": 1.0,
+         "dedup_group": k, "rating": row["rating"]}
+        for k, (turn, row) in enumerate(zip(outcome.kept, rows))]
     assert [float(row["rating"]) for row in rows] == [float(t["rating"]) for t in outcome.kept]
     chat = [json.loads(line) for line in place.read("chat.jsonl").splitlines()]
     assert chat == [{"messages": [{"role": "user", "content": turn["user_utterance"]},

@@ -1,4 +1,4 @@
-"""`tamis verify` on the other files: parts of a split, chat, JSON lines, more columns of the CSV."""
+"""`tamis verify` on the other files: parts of a split, chat, JSON lines, more columns."""
 
 import csv
 import io
