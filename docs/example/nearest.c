@@ -15,6 +15,7 @@ int main(int argc, char **argv)
     size_t n = argc > 3 ? (size_t)argc - 2 : 0, dim = 0;
     tamis_text *texts = calloc(n + 1, sizeof *texts);
     float *vectors = NULL;
+    int failed = 0;
     if (n && texts && tamis_model_open(argv[1], 0, &model, &error) == TAMIS_OK) {
         dim = tamis_model_dimension(model);
         vectors = calloc(n, dim * sizeof *vectors);
@@ -22,9 +23,9 @@ int main(int argc, char **argv)
     }
     if (!vectors || tamis_embed(model, texts, n, vectors, NULL, &error)) {
         fprintf(stderr, "nearest: %s\n", n ? error.message : "usage: nearest MODEL TEXT TEXT...");
-        return 1;
+        failed = 1;
     }
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n && !failed; i++) {
         double cosine = 0; /* the vectors are of unit length */
         for (size_t k = 0; k < dim; k++)
             cosine += (double)vectors[k] * (double)vectors[i * dim + k];
@@ -33,5 +34,5 @@ int main(int argc, char **argv)
     tamis_model_free(model);
     free(vectors);
     free(texts);
-    return 0;
+    return failed;
 }
