@@ -221,7 +221,7 @@ status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e)
     if (st == ST_OK) st = units_gather(j, d, m, p, set, &u, e);
     if (st == ST_OK) st = dedup_input(j, d, &u, &in, e);
     greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
-    if (st == ST_OK) st = sweep_run(&in, &o, out, e);
+    if (st == ST_OK) st = sweep_run(&in, d->n_pinned, &o, out, e);
     free((void *)in.group);
     units_release(&u);
     model_free(m);

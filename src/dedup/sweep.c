@@ -6,7 +6,8 @@
  * earlier rows are final when a row is decided, so one pass in order gives what greedy_run gives
  * at each threshold, and no list of pairs is needed.
  *
- * Rows with the same vector and group are one entry: all but the first fall at any threshold.
+ * Rows with the same vector and group are one entry: all but the first fall at any threshold, or,
+ * being forced, stay at any.  An entry that begins with a forced row loses no bit.
  * Groups never meet and are gone through one after the other.  Entries go by in blocks: in
  * parallel against the entries before the block, then in order against those of the block, whose
  * pairs are few and were noted meanwhile.  What a pair can still change of an entry (a bit, its
@@ -57,8 +58,9 @@ typedef struct run {
     double thresholds[N_BITS], lowest;
     entry *entries; /* [n] by group, then row */
     size_t n;
-    entry *group; /* the first of the group that is gone through */
-    join_set set; /* its entries so far, the block's among them */
+    size_t n_forced, n_again; /* rows; those of them that are not the first of their entry */
+    entry *group;             /* the first of the group that is gone through */
+    join_set set;             /* its entries so far, the block's among them */
     uint32_t block, block_end;
     worker *workers;
 } run;
@@ -91,6 +93,8 @@ static status make_entries(run *r, err *e)
                                          .row = (uint32_t)i,
                                          .bits = (1u << N_BITS) - 1,
                                          .best = -1};
+        else
+            r->n_again += i < r->n_forced;
     }
     if (in->group && r->n) qsort(r->entries, r->n, sizeof *r->entries, by_group);
     intern_release(&seen);
@@ -117,6 +121,11 @@ static void offer(sweep_pair *list, size_t *n, sweep_pair p, bool highest)
     list[at] = p;
 }
 
+static bool is_forced(const run *r, const entry *n)
+{
+    return n->row < r->n_forced;
+}
+
 /* What a cosine must reach to change anything of an entry. */
 static double limit_of(const run *r, const entry *n)
 {
@@ -133,7 +142,7 @@ static void take_pair(const run *r, entry *n, uint32_t member, double cosine)
     uint32_t reached = 0;
     for (size_t i = 0; i < N_BITS; i++)
         if (cosine >= r->thresholds[i]) reached |= 1u << i;
-    n->bits &= ~(reached & earlier->bits);
+    if (!is_forced(r, n)) n->bits &= ~(reached & earlier->bits);
     if (!(earlier->bits >> HERE & 1) || cosine < n->best) return;
     if (cosine == n->best && member > n->nearest) return; /* of equals the earliest */
     n->best = cosine;
@@ -235,7 +244,7 @@ static void tell(run *r, const entry *n)
         s->nearest[step - 1]++;
     else
         s->apart++;
-    if (n->best < sweep_threshold(0)) return;
+    if (n->best < sweep_threshold(0) || is_forced(r, n)) return;
     sweep_pair p = {n->row, r->group[n->nearest].row, n->best};
     if (n->bits >> HERE & 1)
         offer(s->below, &s->n_below, p, true);
@@ -329,14 +338,16 @@ static void release(run *r)
     vector_facts_release(&r->facts);
 }
 
-status sweep_run(const greedy_input *in, const greedy_options *o, sweep *out, err *e)
+status sweep_run(const greedy_input *in, size_t n_forced, const greedy_options *o, sweep *out,
+                 err *e)
 {
-    run r = {.in = in, .o = o, .out = out};
+    run r = {.in = in, .o = o, .out = out, .n_forced = n_forced};
     *out = (sweep){0};
     if (in->n_rows >= UINT32_MAX || in->n_vectors >= UINT32_MAX)
         return err_set(e, ST_FAILED, "more than %u rows", UINT32_MAX - 1);
     status st = prepare(&r, e);
     if (st == ST_OK) st = run_groups(&r, e);
+    for (size_t i = 0; i < SWEEP_STEPS; i++) out->kept[i] += r.n_again;
     release(&r);
     return st;
 }

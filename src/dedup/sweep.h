@@ -13,7 +13,7 @@ typedef struct sweep_pair {
 } sweep_pair;
 
 typedef struct sweep {
-    uint64_t kept[SWEEP_STEPS]; /* rows that greedy_run would keep at (SWEEP_FIRST + i) / 100 */
+    uint64_t kept[SWEEP_STEPS]; /* rows kept at (SWEEP_FIRST + i) / 100, forced ones too */
     /* Distinct vectors (of a group) by the cosine to the nearest earlier one that is kept at
      * the threshold of the input: [i] from (SWEEP_FIRST + i) / 100 on; the others, `apart`. */
     uint64_t nearest[SWEEP_STEPS], apart;
@@ -29,8 +29,10 @@ static inline double sweep_threshold(size_t step)
     return (double)(SWEEP_FIRST + step) / 100;
 }
 
-/* As greedy_run, without margins: the kept counts are those of greedy_run at each threshold,
- * whatever the threads and instruction set.  Memory linear in rows. */
-status sweep_run(const greedy_input *in, const greedy_options *o, sweep *out, err *e) MUST_USE;
+/* As forced_run (forced.h), without prior and margins: the kept counts are those of forced_run at
+ * each threshold, whatever the threads and instruction set.  No forced row is among the pairs that
+ * are shown, since no cosine decides it, but as the earlier one.  Memory linear in rows. */
+status sweep_run(const greedy_input *in, size_t n_forced, const greedy_options *o, sweep *out,
+                 err *e) MUST_USE;
 
 #endif

@@ -4,6 +4,7 @@ import json
 
 import oracle
 import pytest
+import test_pins
 from conftest import ROOT, check_fails, run_program
 
 THRESHOLDS = [k / 100 for k in range(70, 100)]
@@ -25,6 +26,34 @@ def test_each_threshold_keeps_what_a_run_with_it_keeps(imported, few, expected, 
         outcome = expected(few, threshold=entry["threshold"], domain=domain)
         assert entry["kept"] == len(outcome.kept)
         assert entry["kept"] + entry["duplicates"] == seen["turns"] == len(outcome.turns)
+
+
+@pytest.mark.parametrize("domain, keep", [("all", "newest"), ("bot", "oldest"),
+                                          ("all", "best-rated")])
+def test_pins_stay_at_each_threshold(imported, few, expected, domain, keep):
+    """Pinned turns that repeat others, and each other, and one that is dropped by hand."""
+    rules = {"domain": domain, "keep": keep}
+    plain = expected(few, threshold=0.7, **rules)
+    repeats = [e for e in plain.ledger if e["rule"] == "duplicate"]
+    pins = {"%s/%d" % (e["interaction_id"], e["turn"]): "keep" for e in repeats[::2]}
+    same = [e for e in repeats if e["score"] > 0.999999]
+    assert len(pins) > 5 and same, "the corpus has repeats"
+    pins.update({"%s/%d" % (same[0][k + "interaction_id"], same[0][k + "turn"]): "keep"
+                 for k in ("", "kept_")})
+    pins["%s/%d" % (plain.kept[-1]["interaction_id"], plain.kept[-1]["turn"])] = "drop"
+    test_pins.write_pins(imported, pins)
+    imported.configure(dedup={**rules, "pins": "pins.txt"})
+    seen, differs = imported.json("tune"), False
+    for entry in seen["thresholds"]:
+        outcome = test_pins.expectation(few, plain.similarity, pins,
+                                        threshold=entry["threshold"], **rules)
+        assert entry["kept"] == len(outcome.kept)
+        assert entry["kept"] + entry["duplicates"] == seen["turns"] == len(outcome.turns)
+        differs |= entry["kept"] != len(expected(few, threshold=entry["threshold"], **rules).kept)
+    assert differs
+    for pair in seen["removed_pairs"] + seen["kept_pairs"]:
+        assert pins.get("%s/%d" % (pair["interaction_id"], pair["turn"])) is None
+    assert all(p["score"] < 0.85 for p in seen["kept_pairs"])
 
 
 def nearest_pairs(outcome):

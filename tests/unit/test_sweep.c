@@ -5,21 +5,28 @@
 
 #include <cmocka.h>
 
+#include "dedup/forced.h"
 #include "dedup/sweep.h"
 #include "plain_greedy.h"
 
-static sweep sweep_of(const rows *r, isa set, int n_threads)
+static sweep sweep_forced(const rows *r, size_t n_forced, isa set, int n_threads)
 {
     sweep s;
     err e = {0};
     pool *p;
     assert_int_equal(pool_new(n_threads, &p, &e), ST_OK);
-    assert_int_equal(sweep_run(&r->in, &(greedy_options){.isa = set, .pool = p}, &s, &e), ST_OK);
+    assert_int_equal(sweep_run(&r->in, n_forced, &(greedy_options){.isa = set, .pool = p}, &s, &e),
+                     ST_OK);
     pool_free(p);
     return s;
 }
 
-static verdict *greedy_at(const rows *r, double threshold)
+static sweep sweep_of(const rows *r, isa set, int n_threads)
+{
+    return sweep_forced(r, 0, set, n_threads);
+}
+
+static verdict *forced_at(const rows *r, size_t n_forced, double threshold)
 {
     greedy_input in = r->in;
     err e = {0};
@@ -28,16 +35,21 @@ static verdict *greedy_at(const rows *r, double threshold)
     in.threshold = threshold;
     assert_non_null(v);
     assert_int_equal(pool_new(1, &p, &e), ST_OK);
-    assert_int_equal(greedy_run(&in, &(greedy_options){.isa = ISA_SCALAR, .pool = p}, v, &e),
-                     ST_OK);
+    assert_int_equal(
+        forced_run(&in, n_forced, &(greedy_options){.isa = ISA_SCALAR, .pool = p}, v, &e), ST_OK);
     pool_free(p);
     return v;
 }
 
-static void check_kept(const rows *r, const sweep *s)
+static verdict *greedy_at(const rows *r, double threshold)
+{
+    return forced_at(r, 0, threshold);
+}
+
+static void check_kept(const rows *r, size_t n_forced, const sweep *s)
 {
     for (size_t i = 0; i < SWEEP_STEPS; i++) {
-        verdict *v = greedy_at(r, sweep_threshold(i));
+        verdict *v = forced_at(r, n_forced, sweep_threshold(i));
         uint64_t kept = 0;
         for (size_t k = 0; k < r->in.n_rows; k++) kept += v[k].kept_row == NO_ROW;
         assert_int_equal(s->kept[i], kept);
@@ -134,8 +146,26 @@ static void test_each_threshold(void **state)
         rows r = make_rows(1500, 1100, 64, spreads[i], i % 2 ? 3 : 1);
         r.in.threshold = i == 2 ? 0.655 : 0.85;
         sweep s = sweep_of(&r, ISA_SCALAR, 1);
-        check_kept(&r, &s);
+        check_kept(&r, 0, &s);
         check_nearest(&r, &s);
+        rows_free(&r);
+    }
+}
+
+/* Rows that stay whatever is near to them, repeats of one vector among them. */
+static void test_forced(void **state)
+{
+    (void)state;
+    for (int groups = 1; groups <= 3; groups += 2) {
+        rows r = make_rows(1500, 900, 64, 0.09, groups);
+        r.in.threshold = 0.85;
+        for (size_t n_forced = 1; n_forced <= 1500; n_forced = n_forced * 5 + 1) {
+            sweep s = sweep_forced(&r, n_forced, best_isa(), 3);
+            check_kept(&r, n_forced, &s);
+            for (size_t i = 0; i < s.n_above; i++) assert_true(s.above[i].row >= n_forced);
+            for (size_t i = 0; i < s.n_below; i++)
+                assert_true(s.below[i].row >= n_forced && s.below[i].score < 0.85);
+        }
         rows_free(&r);
     }
 }
@@ -168,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_threshold),
+        cmocka_unit_test(test_forced),
         cmocka_unit_test(test_threads_and_instructions),
         cmocka_unit_test(test_nothing),
     };
