@@ -198,9 +198,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_threshold),
-        cmocka_unit_test(test_forced),
         cmocka_unit_test(test_threads_and_instructions),
         cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_forced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
