@@ -4,7 +4,11 @@
  * secrets: nothing here is constant-time by design. */
 #include "base/sha256.h"
 
-static const uint32_t K[64] = {
+#include <stdatomic.h>
+
+#include "base/sha256_blocks.h"
+
+const uint32_t sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -23,7 +27,7 @@ static uint32_t rotr(uint32_t x, unsigned n)
 #define ROUND(a, b, c, d, e, f, g, h, i)                                                           \
     do {                                                                                           \
         uint32_t t = (h) + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) +                              \
-                     (((e) & (f)) ^ (~(e) & (g))) + K[i] + w[i];                                   \
+                     (((e) & (f)) ^ (~(e) & (g))) + sha256_k[i] + w[i];                            \
         (d) += t;                                                                                  \
         (h) = t + (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) +                                       \
               (((a) & (b)) ^ ((a) & (c)) ^ ((b) & (c)));                                           \
@@ -60,6 +64,31 @@ static void compress(uint32_t h[8], const unsigned char *p)
     h[7] += k;
 }
 
+void sha256_blocks_plain(uint32_t h[8], const unsigned char *p, size_t n)
+{
+    for (; n; n--, p += 64) compress(h, p);
+}
+
+static void choose(uint32_t h[8], const unsigned char *p, size_t n);
+
+static sha256_blocks_fn *_Atomic blocks = choose;
+
+/* The first block's way: finds the way of all the others.  Two threads may find it twice. */
+static void choose(uint32_t h[8], const unsigned char *p, size_t n)
+{
+    sha256_blocks_fn *best = sha256_blocks_plain;
+#if defined(TAMIS_X86_64)
+    if (sha256_has_ni()) best = sha256_blocks_ni;
+#endif
+    atomic_store_explicit(&blocks, best, memory_order_relaxed);
+    best(h, p, n);
+}
+
+static void add_blocks(sha256 *s, const unsigned char *p, size_t n)
+{
+    atomic_load_explicit(&blocks, memory_order_relaxed)(s->h, p, n);
+}
+
 void sha256_init(sha256 *s)
 {
     static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
@@ -77,12 +106,12 @@ void sha256_add(sha256 *s, const void *bytes, size_t n)
         size_t room = 64 - have < n ? 64 - have : n;
         memcpy(s->block + have, p, room);
         if (have + room < 64) return;
-        compress(s->h, s->block);
+        add_blocks(s, s->block, 1);
         p += room;
         n -= room;
     }
-    for (; n >= 64; n -= 64, p += 64) compress(s->h, p);
-    if (n) memcpy(s->block, p, n);
+    if (n >= 64) add_blocks(s, p, n / 64);
+    if (n % 64) memcpy(s->block, p + n / 64 * 64, n % 64);
 }
 
 void sha256_end(sha256 *s, unsigned char out[SHA256_SIZE])

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/sha256_blocks.h"
 #include "base/time.h"
 #include "base/utf8.h"
 
@@ -288,6 +289,23 @@ static void test_sha256(void **state)
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+#if defined(TAMIS_X86_64)
+/* Any number of blocks from any state: the same by both ways. */
+static void test_sha256_instructions(void **state)
+{
+    (void)state;
+    unsigned char bytes[64 * 5 + 3];
+    if (!sha256_has_ni()) skip();
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)(i * 167 + i / 5);
+    uint32_t plain[8] = {1, 2, 3, 4, 5, 6, 7, 8}, ni[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (size_t n = 0; n <= 5; n++) {
+        sha256_blocks_plain(plain, bytes + n % 4, n);
+        sha256_blocks_ni(ni, bytes + n % 4, n);
+        assert_memory_equal(plain, ni, sizeof plain);
+    }
+}
+#endif
+
 static void test_intern(void **state)
 {
     (void)state;
@@ -440,6 +458,9 @@ int main(void)
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_strip),
         cmocka_unit_test(test_sha256),
+#if defined(TAMIS_X86_64)
+        cmocka_unit_test(test_sha256_instructions),
+#endif
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_intern),
         cmocka_unit_test(test_pool_does_each_item_once),
