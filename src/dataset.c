@@ -132,7 +132,8 @@ static const interaction *keep_head(arena *a, const interaction *i)
                           .timestamp = arena_str(a, i->timestamp),
                           .at = i->at,
                           .bot_id = arena_str(a, i->bot_id),
-                          .rating = arena_str(a, i->rating)};
+                          .rating = arena_str(a, i->rating),
+                          .origin = i->origin};
     bool ok = kept->id.p && kept->timestamp.p && kept->bot_id.p && kept->rating.p;
     return ok ? kept : NULL;
 }
@@ -178,7 +179,7 @@ static bool note_rating(loading *l, double value, double minimum)
     return value < minimum;
 }
 
-static status load_record(void *ctx, str id, str raw, err *e)
+static status load_record(void *ctx, str id, origin from, str raw, err *e)
 {
     loading *l = ctx;
     const config *c = l->job->config;
@@ -189,6 +190,7 @@ static status load_record(void *ctx, str id, str raw, err *e)
         return err_set(e, ST_INCOMPLETE, "interrupted while curating; run again");
     status st = record_parse(raw, &l->scratch, &i, e);
     if (st) return st; /* it was read before it was stored: the store is damaged */
+    i.origin = from;
     st = rating_read(i.rating, &l->map, &l->scratch, &r, e);
     if (st) return st;
     rule why = RULE_KEPT;

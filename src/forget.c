@@ -49,12 +49,13 @@ static status note_turn(surviving *v, const turn *t, err *e)
     return st ? st : note_text(v, t->bot_response, e);
 }
 
-static status note_record(void *ctx, str id, str raw, err *e)
+static status note_record(void *ctx, str id, origin from, str raw, err *e)
 {
     surviving *v = ctx;
     interaction i;
     size_t not_text = 0;
     bool empty;
+    (void)from;
     (void)id;
     arena_reset(&v->scratch);
     status st = record_parse(raw, &v->scratch, &i, e);

@@ -32,6 +32,27 @@ bool rule_from_name(str name, rule *out)
     return false;
 }
 
+static const char *const origin_names[ORIGIN_COUNT] = {
+    [ORIGIN_UNKNOWN] = "",
+    [ORIGIN_INTERACTIONS_V2] = "interactions-v2",
+    [ORIGIN_COGNIGY] = "cognigy-odata",
+    [ORIGIN_DFO] = "dfo",
+    [ORIGIN_FILE] = "file",
+    [ORIGIN_IMPORT] = "import",
+};
+
+str origin_name(origin o)
+{
+    return str_from(origin_names[o]);
+}
+
+origin origin_from_name(str name)
+{
+    for (origin o = ORIGIN_COUNT; --o > ORIGIN_UNKNOWN;)
+        if (str_eq(name, str_from(origin_names[o]))) return o;
+    return ORIGIN_UNKNOWN;
+}
+
 int interaction_cmp(const interaction *a, const interaction *b)
 {
     int c = instant_cmp(b->at, a->at);

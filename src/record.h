@@ -21,6 +21,22 @@ typedef struct message {
     bool is_masked; /* the API has hidden what was said; of records put together by tamis only */
 } message;
 
+/* What an interaction came from last: an API (source.type), the file of `sync`, a file of `import`.
+ * The numbers are stored: a new one goes to the end. */
+typedef enum origin {
+    ORIGIN_UNKNOWN, /* stored by a version that did not note it */
+    ORIGIN_INTERACTIONS_V2,
+    ORIGIN_COGNIGY,
+    ORIGIN_DFO,
+    ORIGIN_FILE,
+    ORIGIN_IMPORT,
+    ORIGIN_COUNT
+} origin;
+
+/* "interactions-v2", ..., "import"; empty for ORIGIN_UNKNOWN. */
+str origin_name(origin o);
+origin origin_from_name(str name); /* ORIGIN_UNKNOWN: no such one */
+
 typedef struct interaction {
     str id;        /* never empty */
     str timestamp; /* as received */
@@ -29,6 +45,7 @@ typedef struct interaction {
     str rating; /* the JSON value as it stands in the record; empty if missing */
     message *messages;
     size_t n_messages;
+    origin origin; /* the store says it, not the record */
 } interaction;
 
 /* Longest text of a message and longest record, in bytes. */

@@ -39,6 +39,7 @@ static status sync_api(const sync_job *j, sync_counts *counts, source_stats *sta
         if (*c->source.since && instant_parse(str_from(c->source.since), &o.since))
             o.since = instant_add(o.since, -1e-9);
         o.source_name = so.o.base_url;
+        store_set_origin(j->store, origin_from_name(str_from(c->source.type)));
         st = read_api(j, src, &o, counts, e);
         *stats = source_statistics(src);
     }
@@ -53,5 +54,6 @@ status sync_source(const sync_job *j, sync_counts *counts, source_stats *stats, 
     if (strcmp(j->config->source.type, "file")) return sync_api(j, counts, stats, e);
     if (!*path)
         return err_set(e, ST_USAGE, "no source.path: with source.type = file it names the file");
+    store_set_origin(j->store, ORIGIN_FILE);
     return sync_import(j->store, path, j->redactor, j->log, j->stop, counts, e);
 }

@@ -192,6 +192,7 @@ static status part_import(running *r, err *e)
 {
     status st = ST_OK;
     const redactor *cleaner = redacts_store(&r->t->config) ? r->redactor : NULL;
+    store_set_origin(r->store, ORIGIN_IMPORT);
     for (size_t i = 0; st == ST_OK && i < r->n_paths; i++)
         st = sync_import(r->store, r->paths[i], cleaner, &r->t->log, r->t->stop, &r->s.interactions,
                          e);

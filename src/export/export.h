@@ -35,9 +35,9 @@ typedef struct export_result {
 typedef enum { EXPORT_CSV, EXPORT_JSONL, EXPORT_CHAT, EXPORT_RASA, EXPORT_COGNIGY } export_format;
 
 /* EXPORT_CSV: the eight columns of the reference as Python's csv.DictWriter writes them
- * (CRLF, minimal quoting).  EXPORT_JSONL: the same as objects, and what each row stands for
- * (row_weights.h): conversation_turn, duplicates, first_seen, last_seen, mean_rating.  EXPORT_CHAT:
- * {"messages":[{"role":"user",...},{"role":"assistant",...}]}. */
+ * (CRLF, minimal quoting).  EXPORT_JSONL: the same as objects, what each row stands for
+ * (row_weights.h): conversation_turn, duplicates, first_seen, last_seen, mean_rating, and its
+ * source.  EXPORT_CHAT: {"messages":[{"role":"user",...},{"role":"assistant",...}]}. */
 status export_file(export_format format, const char *path, const export_rows *rows,
                    export_result *out, err *e) MUST_USE;
 

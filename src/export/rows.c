@@ -50,6 +50,8 @@ static void write_csv(buf *b, const turn *t, uint64_t row, const row_weight *w)
         csv_write_field(b, w->last->timestamp);
         buf_char(b, ',');
         number_write_json(b, mean_rating(w));
+        buf_char(b, ',');
+        csv_write_field(b, origin_name(t->of->origin));
     }
     buf_z(b, "\r\n");
 }
@@ -80,6 +82,12 @@ static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w
     member(b, "last_seen", w->last->timestamp);
     buf_z(b, "\"mean_rating\": ");
     number_write_json(b, mean_rating(w));
+    buf_z(b, ", \"source\": ");
+    str source = origin_name(t->of->origin);
+    if (source.n)
+        js_write_string(b, source);
+    else
+        buf_z(b, "null");
     if (part) buf_fmt(b, ", \"split\": \"%s\"", part);
     buf_z(b, "}\n");
 }
@@ -115,7 +123,7 @@ static status write_rows(export_format format, const export_rows *rows, const ro
         buf_z(&b, "interaction_id,timestamp,bot_id,rating,user_utterance,bot_response,"
                   "similarity_score,dedup_group");
         if (rows->all_columns)
-            buf_z(&b, ",conversation_turn,duplicates,first_seen,last_seen,mean_rating");
+            buf_z(&b, ",conversation_turn,duplicates,first_seen,last_seen,mean_rating,source");
         buf_z(&b, "\r\n");
     }
     for (size_t i = 0; st == ST_OK && i < rows->n_turns; i++) {

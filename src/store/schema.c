@@ -11,9 +11,10 @@ const char schema_sql[] =
     "CREATE TABLE setting (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE generation (n INTEGER NOT NULL);"
     "INSERT INTO generation VALUES (0);"
-    /* hash: SHA-256 of the raw record; raw: one zstd frame */
+    /* hash: SHA-256 of the raw record; source: a record.h origin; raw: one zstd frame */
     "CREATE TABLE interaction (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
-    "  at_s INTEGER NOT NULL, at_ns INTEGER NOT NULL, hash BLOB NOT NULL, raw BLOB NOT NULL);"
+    "  at_s INTEGER NOT NULL, at_ns INTEGER NOT NULL, hash BLOB NOT NULL,"
+    "  source INTEGER NOT NULL DEFAULT 0, raw BLOB NOT NULL);"
     "CREATE INDEX interaction_order ON interaction (at_s DESC, at_ns DESC, id);"
     "CREATE TABLE rejected (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
     "  reason TEXT NOT NULL, received_s INTEGER NOT NULL, received_ns INTEGER NOT NULL,"
@@ -46,6 +47,7 @@ const char *const schema_steps[SCHEMA_VERSION - 1] = {
     "ALTER TABLE slice ADD COLUMN bounded INTEGER NOT NULL DEFAULT 0;",
     "CREATE TABLE fast_vector (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
     "  v BLOB NOT NULL);",
+    "ALTER TABLE interaction ADD COLUMN source INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SLICE_COLUMNS                                                                              \
@@ -57,11 +59,12 @@ const char *const query_sql[N_QUERIES] = {
     [Q_GET] = "SELECT value FROM setting WHERE key = ?",
     [Q_SET] = "INSERT INTO setting VALUES (?, ?)"
               " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    [Q_INTERACTION_HASH] = "SELECT number, hash FROM interaction WHERE id = ?",
-    [Q_ADD_INTERACTION] = "INSERT INTO interaction (id, at_s, at_ns, hash, raw)"
-                          " VALUES (?, ?, ?, ?, ?)",
-    [Q_CHANGE_INTERACTION] = "UPDATE interaction SET at_s = ?, at_ns = ?, hash = ?, raw = ?"
-                             " WHERE number = ?",
+    [Q_INTERACTION_HASH] = "SELECT number, hash, source FROM interaction WHERE id = ?",
+    [Q_ADD_INTERACTION] = "INSERT INTO interaction (id, at_s, at_ns, hash, source, raw)"
+                          " VALUES (?, ?, ?, ?, ?, ?)",
+    [Q_CHANGE_INTERACTION] = "UPDATE interaction SET at_s = ?, at_ns = ?, hash = ?,"
+                             " source = ?, raw = ? WHERE number = ?",
+    [Q_SET_SOURCE] = "UPDATE interaction SET source = ? WHERE number = ?",
     [Q_FIND] = "SELECT raw FROM interaction WHERE id = ?",
     [Q_REJECTED_HASH] = "SELECT 1 FROM rejected WHERE hash = ?",
     [Q_ADD_REJECTED] = "INSERT INTO rejected (hash, reason, received_s, received_ns, raw)"
@@ -117,7 +120,7 @@ const char *const query_sql[N_QUERIES] = {
 };
 
 const char list_interactions[] =
-    "SELECT id, raw FROM interaction ORDER BY at_s DESC, at_ns DESC, id";
+    "SELECT id, raw, source FROM interaction ORDER BY at_s DESC, at_ns DESC, id";
 const char list_rejected[] = "SELECT reason, received_s, received_ns, raw, CAST(number AS TEXT)"
                              " FROM rejected ORDER BY number";
 const char list_vectors[] = "SELECT number, hash FROM vector ORDER BY number";

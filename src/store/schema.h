@@ -4,7 +4,7 @@
 
 enum {
     SCHEMA_APPLICATION_ID = 0x54414d49, /* "TAMI" */
-    SCHEMA_VERSION = 3
+    SCHEMA_VERSION = 4
 };
 
 /* Makes all tables in an empty database. */
@@ -20,6 +20,7 @@ typedef enum {
     Q_INTERACTION_HASH,
     Q_ADD_INTERACTION,
     Q_CHANGE_INTERACTION,
+    Q_SET_SOURCE,
     Q_FIND,
     Q_REJECTED_HASH,
     Q_ADD_REJECTED,

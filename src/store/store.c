@@ -35,6 +35,7 @@ struct store {
     db *db;
     bool writes;      /* opened with STORE_WRITE */
     bool begun;       /* between store_begin and store_commit or store_rollback */
+    origin from;      /* of the records that are put */
     uint64_t changes; /* of interactions since store_begin */
     unsigned char forget_key[SHA256_SIZE];
     enum { KEY_UNKNOWN, KEY_NONE, KEY_THERE } has_forget_key;
@@ -296,43 +297,55 @@ static status unpack(store *s, rows *r, int at, const char *what, str id, buf *o
                    s->place.name, what, STR_FMT(id), why.msg);
 }
 
-/* *number 0: it is new. */
-static status look_up(store *s, str id, const unsigned char hash[SHA256_SIZE], int64_t *number,
-                      bool *same, err *e)
+/* A record as it is stored. */
+typedef struct known {
+    int64_t number; /* 0: it is not */
+    bool same;      /* its bytes */
+    bool lacks_source;
+} known;
+
+static status look_up(store *s, str id, const unsigned char hash[SHA256_SIZE], known *out, err *e)
 {
     rows *row;
-    *number = 0;
-    *same = false;
+    *out = (known){0};
     status st = db_ask(s->db, Q_INTERACTION_HASH, VALUES(blob(id)), &row, e);
     if (row) {
-        *number = row_int(row, 0);
-        *same = str_eq(row_str(row, 1), (str){(const char *)hash, SHA256_SIZE});
+        out->number = row_int(row, 0);
+        out->lacks_source = row_int(row, 2) == ORIGIN_UNKNOWN;
+        out->same = str_eq(row_str(row, 1), (str){(const char *)hash, SHA256_SIZE});
     }
     db_release(row);
     return st;
 }
 
+void store_set_origin(store *s, origin from)
+{
+    s->from = from;
+}
+
 status store_put(store *s, str id, instant at, str raw, put_result *out, err *e)
 {
     unsigned char hash[SHA256_SIZE];
-    int64_t number;
-    bool same, forgotten;
+    known k;
+    bool forgotten;
     status st = may_write(s, e);
     if (st == ST_OK) st = store_is_forgotten(s, id, &forgotten, e);
     *out = PUT_FORGOTTEN;
     if (st || forgotten) return st;
     sha256_of(raw, hash);
-    st = look_up(s, id, hash, &number, &same, e);
+    st = look_up(s, id, hash, &k, e);
     if (st) return st;
-    *out = !number ? PUT_NEW : same ? PUT_SAME : PUT_UPDATED;
-    if (*out == PUT_SAME) return ST_OK;
+    *out = !k.number ? PUT_NEW : k.same ? PUT_SAME : PUT_UPDATED;
+    value source = integer(s->from), number = integer(k.number);
+    if (*out == PUT_SAME)
+        return k.lacks_source ? change(s, Q_SET_SOURCE, VALUES(source, number), e) : ST_OK;
     st = pack(s, raw, e);
     if (st) return st;
     value seconds = integer(at.s), ns = integer(at.ns), sum = hash_blob(hash);
     value packed = blob(buf_view(&s->packed));
-    st = number
-             ? change(s, Q_CHANGE_INTERACTION, VALUES(seconds, ns, sum, packed, integer(number)), e)
-             : change(s, Q_ADD_INTERACTION, VALUES(blob(id), seconds, ns, sum, packed), e);
+    st = k.number
+             ? change(s, Q_CHANGE_INTERACTION, VALUES(seconds, ns, sum, source, packed, number), e)
+             : change(s, Q_ADD_INTERACTION, VALUES(blob(id), seconds, ns, sum, source, packed), e);
     if (st == ST_OK) s->changes++;
     return st;
 }
@@ -354,6 +367,13 @@ status store_put_rejected(store *s, str raw, const char *reason, bool *is_new, e
                   e);
 }
 
+/* One that a later version numbered is unknown to this one. */
+static origin column_origin(rows *r, int at)
+{
+    int64_t n = row_int(r, at);
+    return n > ORIGIN_UNKNOWN && n < ORIGIN_COUNT ? (origin)n : ORIGIN_UNKNOWN;
+}
+
 status store_each(store *s, store_record_fn fn, void *ctx, err *e)
 {
     rows *r;
@@ -363,7 +383,7 @@ status store_each(store *s, store_record_fn fn, void *ctx, err *e)
         str id = row_str(r, 0);
         buf_clear(&raw);
         st = unpack(s, r, 1, "interaction", id, &raw, e);
-        if (st == ST_OK) st = fn(ctx, id, buf_view(&raw), e);
+        if (st == ST_OK) st = fn(ctx, id, column_origin(r, 2), buf_view(&raw), e);
     }
     db_end(r);
     buf_release(&raw);

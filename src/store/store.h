@@ -35,14 +35,18 @@ status store_set(store *s, const char *key, str value, err *e) MUST_USE;
 /* --- raw interactions ------------------------------------------------------------ */
 typedef enum { PUT_NEW, PUT_UPDATED, PUT_SAME, PUT_FORGOTTEN } put_result;
 
+/* What the records come from that are put from now on; ORIGIN_UNKNOWN before. */
+void store_set_origin(store *s, origin from);
+
 /* Upserts by id; "updated" is decided by the SHA-256 of the raw bytes.  PUT_FORGOTTEN: it was
- * forgotten, and is not put. */
+ * forgotten, and is not put.  A record is stored with what it came from; one that is there
+ * with the same bytes keeps its own, unless that is unknown. */
 status store_put(store *s, str id, instant at, str raw, put_result *out, err *e) MUST_USE;
 
 /* Keeps a record that cannot be used, once for each content (*is_new false: known). */
 status store_put_rejected(store *s, str raw, const char *reason, bool *is_new, err *e) MUST_USE;
 
-typedef status (*store_record_fn)(void *ctx, str id, str raw, err *e);
+typedef status (*store_record_fn)(void *ctx, str id, origin from, str raw, err *e);
 /* Every interaction, newest instant first, equal instants by id (bytes). */
 status store_each(store *s, store_record_fn fn, void *ctx, err *e) MUST_USE;
 /* The raw record of one id, appended to out. */

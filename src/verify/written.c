@@ -13,10 +13,10 @@
 #include "base/number.h"
 #include "verify/csv_reader.h"
 
-enum { N_FIRST = 8, N_MORE = 5 };
+enum { N_FIRST = 8, N_MORE = 6 };
 
-static const char *const more_columns[N_MORE] = {"conversation_turn", "duplicates", "first_seen",
-                                                 "last_seen", "mean_rating"};
+static const char *const more_columns[N_MORE] = {"conversation_turn", "duplicates",  "first_seen",
+                                                 "last_seen",         "mean_rating", "source"};
 const char *const part_names[N_PARTS + 1] = {"train", "valid", "test", "none"};
 
 /* --- what rows stand for -------------------------------------------------------------------- */
@@ -96,6 +96,11 @@ static void form_jsonl(const written_rows *w, uint32_t i, buf *b)
     text_member(b, ", \"last_seen\": ", w->turns->turns[mine->last].of->timestamp);
     buf_z(b, ", \"mean_rating\": ");
     number_write_json(b, mean_rating(mine));
+    str source = origin_name(t->of->origin);
+    if (source.n)
+        text_member(b, ", \"source\": ", source);
+    else
+        buf_z(b, ", \"source\": null");
 }
 
 /* A line without its last member and what closes it. */
@@ -312,6 +317,7 @@ static str form_field(const written_rows *w, uint32_t i, int column, buf *scratc
     if (column == 2) return w->turns->turns[mine->first].of->timestamp;
     if (column == 3) return w->turns->turns[mine->last].of->timestamp;
     if (column == 4) number_write_json(scratch, mean_rating(mine));
+    if (column == 5) return origin_name(w->turns->turns[i].of->origin);
     return buf_view(scratch);
 }
 

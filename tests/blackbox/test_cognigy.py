@@ -84,6 +84,8 @@ def test_the_same_data_set_as_from_interactions(serve, make_place, talks, expect
     check_is(place, expected(map(raw, talks)))
     other.run("run", status=0)
     assert place.read() == other.read() and place.ledger() == other.ledger()
+    place.run("export", "--set", "export.columns=all", status=0, env=ENV)
+    assert {row["source"] for row in oracle.rows_of(place.read())} == {"cognigy-odata"}
     assert summary["interactions"]["new"] == summary["interactions"]["stored"] == 40
     assert summary["interactions"]["updated"] == summary["interactions"]["rejected"] == 0
     messages = sum(len(t["messages"]) for t in talks)

@@ -6,6 +6,7 @@ import time
 
 import dfo
 import faults
+import oracle
 import pytest
 from conftest import CLIENT_ID, SECRET, Place, check_fails, check_one_line
 from records import instant
@@ -74,6 +75,8 @@ def test_equal_to_interactions(serve, make_place, talks):
     run(place, status=0)
     other.run("run", status=0)
     assert place.read() == other.read() and place.ledger() == other.ledger()
+    place.run("export", "--set", "export.columns=all", status=0, env=KEY)
+    assert {row["source"] for row in oracle.rows_of(place.read())} == {"dfo"}
 
 
 @pytest.mark.parametrize("n", [0, 1, 25, 26, 50])

@@ -12,7 +12,7 @@ import pytest
 from records import instant
 from test_run import conversation, raw
 
-MORE = ["conversation_turn", "duplicates", "first_seen", "last_seen", "mean_rating"]
+MORE = ["conversation_turn", "duplicates", "first_seen", "last_seen", "mean_rating", "source"]
 
 
 def groups(outcome):
@@ -31,7 +31,8 @@ def standing(group):
     return {"conversation_turn": group[0]["turn"], "duplicates": len(group) - 1,
             "first_seen": min(order, key=lambda t: instant(t["timestamp"]))["timestamp"],
             "last_seen": max(order, key=lambda t: instant(t["timestamp"]))["timestamp"],
-            "mean_rating": sum(float(t["rating"]) for t in order) / len(order)}
+            "mean_rating": sum(float(t["rating"]) for t in order) / len(order),
+            "source": "interactions-v2"}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -52,7 +53,8 @@ def test_what_rows_stand_for(make_place, demo, expected, seed):
     place.configure(export={"columns": "all"}).run("export", status=0)
     table = oracle.rows_of(place.read())
     assert list(table[0]) == oracle.COLUMNS + MORE
-    assert [{**{k: row[k] for k in MORE[2:4]}, "conversation_turn": int(row["conversation_turn"]),
+    assert [{**{k: row[k] for k in (*MORE[2:4], "source")},
+             "conversation_turn": int(row["conversation_turn"]),
              "duplicates": int(row["duplicates"]), "mean_rating": float(row["mean_rating"])}
             for row in table] == want
     assert any(w["duplicates"] > 1 for w in want)
@@ -128,8 +130,9 @@ def test_hostile_texts_in_intents(make_place):
 
 
 def test_manifest(make_place, few, expected, tmp_path):
-    """The same input gives the same bytes, in another place, by another way; nothing secret."""
-    manifests = []
+    """The same input gives the same bytes, in another place, by another way but for what the rows
+    say of that; nothing secret."""
+    manifests, rows = [], []
     for way in ("sync", "import"):
         place = make_place(few if way == "sync" else []).configure(
             redact={"rules": "email", "action": "hash", "pattern.x": "X-[0-9]+"},
@@ -146,8 +149,11 @@ def test_manifest(make_place, few, expected, tmp_path):
         assert b"the key" not in manifests[-1]
         place.run("export", status=0, env=env)
         assert place.read("manifest.json") == manifests[-1]
-    assert manifests[0] == manifests[1]
-    value = json.loads(manifests[0])
+        rows.append(place.read("rows.jsonl"))
+    assert rows[0] == rows[1].replace(b'"source": "import"', b'"source": "interactions-v2"')
+    digests = [hashlib.sha256(some).hexdigest().encode() for some in rows]
+    assert manifests[0] == manifests[1].replace(digests[1], digests[0]) != manifests[1]
+    value = json.loads(manifests[1])
     assert re.fullmatch(r"\d+\.\d+\.\d+", value["tamis"]) and len(value["model"]) == 64
     assert value["interactions"] == len(few)
     assert value["configuration"]["dedup.threshold"].startswith("0.84999")

@@ -10,7 +10,7 @@ import pytest
 from desk import NAMES, corpus
 
 PARTS = ["train", "valid", "test"]
-MORE = ["conversation_turn", "duplicates", "first_seen", "last_seen", "mean_rating"]
+MORE = ["conversation_turn", "duplicates", "first_seen", "last_seen", "mean_rating", "source"]
 FILES = {short: NAMES[short] for short in ("csv", "removed", "jsonl", "chat", *PARTS)}
 
 
@@ -62,7 +62,7 @@ def chosen_rows(chosen, here):
 
 def change_column(chosen, here):
     rows, k = chosen_rows(chosen, here)
-    column = 8 + chosen.randrange(5)
+    column = 8 + chosen.randrange(6)
     rows[k][column] = chosen.choice(["0.5", "", rows[k][column] + "0", "-1"])
     return {"csv": written(rows)}
 
@@ -72,8 +72,8 @@ def change_head(chosen, here):
     rows, _ = chosen_rows(chosen, here)
     how = chosen.randrange(3)
     if how == 0:
-        rows[0][8 + chosen.randrange(5)] += "s"
-    return {"csv": written(rows if how == 0 else [row[:12 if how == 1 else 8] for row in rows])}
+        rows[0][8 + chosen.randrange(6)] += "s"
+    return {"csv": written(rows if how == 0 else [row[:13 if how == 1 else 8] for row in rows])}
 
 
 def change_member(chosen, here):

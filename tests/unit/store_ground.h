@@ -149,8 +149,9 @@ static inline void patch(const char *path, long at, str bytes)
     assert_int_equal(fclose(f), 0);
 }
 
-static inline status list_ids(void *ctx, str id, str raw, err *e)
+static inline status list_ids(void *ctx, str id, origin from, str raw, err *e)
 {
+    (void)from;
     (void)raw;
     (void)e;
     buf_str(ctx, id);

@@ -270,9 +270,9 @@ static status configure(err *e)
     return st;
 }
 
-static status ignore_record(void *ctx, str id, str raw, err *e)
+static status ignore_record(void *ctx, str id, origin from, str raw, err *e)
 {
-    (void)ctx, (void)id, (void)raw, (void)e;
+    (void)ctx, (void)id, (void)from, (void)raw, (void)e;
     return ST_OK;
 }
 

@@ -72,9 +72,10 @@ static int entry_cmp(const void *a, const void *b)
     return c ? c : str_cmp(x->id, y->id);
 }
 
-static status expect_next(void *ctx, str id, str raw, err *e)
+static status expect_next(void *ctx, str id, origin from, str raw, err *e)
 {
     entry **next = ctx;
+    (void)from;
     (void)e;
     assert_true(str_eq(id, (*next)->id));
     assert_true(str_eq(raw, id)); /* put so below */
@@ -133,15 +134,16 @@ static void test_order(void **state)
     store_close(s);
 }
 
-static status stop_at_b(void *ctx, str id, str raw, err *e)
+static status stop_at_b(void *ctx, str id, origin from, str raw, err *e)
 {
+    (void)from;
     (void)raw;
     buf_str(ctx, id);
     return str_eq(id, STR("b")) ? err_set(e, ST_INCOMPLETE, "enough") : ST_OK;
 }
 
 /* A callback may use the store as it likes: read, write, commit, go through it again. */
-static status use_within(void *ctx, str id, str raw, err *e)
+static status use_within(void *ctx, str id, origin from, str raw, err *e)
 {
     store *s = ctx;
     float v[2];
@@ -150,6 +152,7 @@ static status use_within(void *ctx, str id, str raw, err *e)
     put_result how;
     int64_t run;
     buf b = {0};
+    (void)from;
     OK(store_find(s, id, &b, &found, e));
     assert_true(found && str_eq(buf_view(&b), raw));
     OK(store_vector(s, id, v, 2, &found, e));

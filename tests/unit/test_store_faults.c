@@ -427,9 +427,9 @@ static void test_old_content_is_gone(void **state)
     buf_release(&file);
 }
 
-static status ignore_record(void *ctx, str id, str raw, err *e)
+static status ignore_record(void *ctx, str id, origin from, str raw, err *e)
 {
-    (void)ctx, (void)id, (void)raw, (void)e;
+    (void)ctx, (void)id, (void)from, (void)raw, (void)e;
     return ST_OK;
 }
 
@@ -594,9 +594,10 @@ static void write_store(void)
     if (shared->committed >= 0) store_close(s);
 }
 
-static status count_records(void *ctx, str id, str raw, err *e)
+static status count_records(void *ctx, str id, origin from, str raw, err *e)
 {
     int *n = ctx; /* in all, changing */
+    (void)from;
     (void)e;
     assert_int_equal(raw.n, 600);
     n[0]++;
