@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -114,3 +116,37 @@ class Corpus:
                 f.write(self._raws[n] + b"\n")
                 n += 1
         return n, total
+
+    def grow(self, path, turns):
+        """As cut, but where the corpus ends it begins anew, a year earlier and with other numbers
+        in its texts (times, amounts, addresses): what repeats in a log, and what almost does.
+        Returns how many interactions, turns and distinct texts of users those are."""
+        total, n, distinct = 0, 0, set()
+        with open(path, "w", encoding="utf-8") as f:
+            while total < turns:
+                lap, place = divmod(n, len(self._raws))
+                interaction = json.loads(self._raws[place])
+                if lap:
+                    another(interaction, lap)
+                n, found = n + 1, count_turns(interaction)
+                total += found
+                if found:
+                    distinct.update(m["text"].strip() for m in interaction["messages"]
+                                    if m.get("from") == "user" and m.get("text"))
+                f.write(json.dumps(interaction, ensure_ascii=False, separators=(",", ":")) + "\n")
+        return n, total, len(distinct)
+
+
+def another(interaction, lap):
+    """Makes of an interaction one like it, `lap` years earlier."""
+    rng = random.Random("%s %d" % (interaction["id"], lap))
+
+    def earlier(stamp):
+        return "%04d" % (int(stamp[:4]) - lap) + stamp[4:].replace("-02-29", "-02-28")
+    interaction["id"] += "-%d" % lap
+    interaction["timestamp"] = earlier(interaction["timestamp"])
+    for message in interaction["messages"]:
+        if "timestamp" in message:
+            message["timestamp"] = earlier(message["timestamp"])
+        if "text" in message:
+            message["text"] = re.sub("[0-9]", lambda _: rng.choice("0123456789"), message["text"])

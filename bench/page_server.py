@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Serves generated interactions as fast as Python can: for measuring who fetches them.
+"""Serves interactions as fast as Python can: for measuring who fetches them.
 
-usage: page_server.py COUNT
+usage: page_server.py COUNT     that many, generated
+       page_server.py FILE      those of a JSON Lines file
 
 The simulated tenant (sim/tenant.py) sorts, filters and forgets nothing, at a price that would be
 most of what is measured.  This one knows the two requests of a sync and no other: a token, and a page
@@ -42,13 +43,20 @@ def make(count):
     return stamps, raws[::-1]
 
 
+def read(path):
+    """As make: the interactions of a file, in any order."""
+    with open(path, "rb") as f:
+        found = sorted((json.loads(raw)["timestamp"], raw.rstrip(b"\n")) for raw in f)
+    return [at for at, _ in found], [raw for _, raw in reversed(found)]
+
+
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, count):
+    def __init__(self, stamps, raws):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.stamps, self.raws = make(count)
+        self.stamps, self.raws = stamps, raws
         self.pages = 0
 
     def page(self, query):
@@ -98,7 +106,8 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 def main():
-    with Server(int(sys.argv[1])) as server:
+    what = sys.argv[1]
+    with Server(*(make(int(what)) if what.isdigit() else read(what))) as server:
         print("listening http://127.0.0.1:%d" % server.server_address[1], flush=True)
         server.serve_forever()
 

@@ -19,6 +19,7 @@ import results
 from corpora import ROOT
 from measure import Contender, measure
 from join import measure_join
+from stages import measure_stages
 from results import FAST, MACHINE, PUBLISHED, SCRIPT, ST, TAMIS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,6 +51,8 @@ def command_line():
                    help="for texts to vectors each of them, for the rest the most")
     p.add_argument("--texts", type=int, metavar="N", default=5000)
     p.add_argument("--turns", metavar="LIST", default="1000,5000,10000")
+    p.add_argument("--stage-turns", metavar="LIST", default="10000,100000",
+                   help="for stages; a million takes half an hour")
     p.add_argument("--rows", metavar="LIST", default="10000,30000,100000,300000,1000000",
                    help="for join: how many vectors, real ones and more made of them")
     p.add_argument("--interactions", metavar="LIST", default="10000,100000", help="for sync")
@@ -73,13 +76,14 @@ def command_line():
         args.turns = [int(n) for n in args.turns.split(",")]
         args.threads = [int(n) for n in args.threads.split(",")]
         args.rows = [int(n) for n in args.rows.split(",")]
+        args.stage_turns = [int(n) for n in args.stage_turns.split(",")]
         args.interactions = [int(n) for n in args.interactions.split(",")]
     except ValueError:
-        p.error("--turns, --threads, --rows, --interactions: whole numbers, separated by commas")
+        p.error("--turns, --stage-turns, --threads, --rows, --interactions: whole numbers, separated by commas")
     args.corpus = args.corpus or ["sgd-SYNTHETIC-ratings", "topical-chat"]
     if args.quick:
         args.texts, args.turns, args.runs = min(args.texts, 500), [1000], min(args.runs, 2)
-        args.corpus, args.rows = args.corpus[:1], [10000]
+        args.corpus, args.rows, args.stage_turns = args.corpus[:1], [10000], [1000]
         args.interactions = [2000, 10000]
     args.out = args.out or (os.path.join(ROOT, "build", "bench") if args.quick else HERE)
     return args
@@ -232,15 +236,32 @@ class Bench:
             yield results.failed(case, Contender(name, isa, []), why)
             self.broken = self.broken or name == TAMIS
 
-    def measured(self, case, contenders, threads=None):
+    def measured(self, case, contenders, threads=None, runs=None):
         """Runs them; yields a row for each that gave no figure."""
         say("%s" % case)
-        measure(contenders, self.args.runs, self.args.budget, threads or self.threads,
+        measure(contenders, runs or self.args.runs, self.args.budget, threads or self.threads,
                 self.args.timeout, say)
         for c in contenders:
             if c.failure and not c.runs:
                 yield results.failed(case, c, c.failure)
-                self.broken = self.broken or c.name == TAMIS
+                self.broken = self.broken or c.name.startswith(TAMIS)
+
+    def tenant(self, argument, server):
+        return Tenant(argument, server)
+
+    def job_directory(self, case, url, settings=""):
+        """A fresh directory with a tamis.ini for the interactions at `url`."""
+        work = self.directory(case, TAMIS)
+        fresh(work, {"tamis.ini": CONFIG % url + settings})()
+        return work
+
+    def script(self, case, url):
+        """The whole job by the published script."""
+        work = self.directory(case, SCRIPT)
+        return Contender(SCRIPT, "", [
+            self.peers.python, os.path.join(HERE, "reference_script.py"), url, "--model",
+            self.model, "--page-delay", "0", "--output", "out.csv", "--state", "state.json"],
+            dict(self.env, CLIENT_SECRET="bench"), work=work, before=fresh(work, {}))
 
     def head(self):
         """The head of a CSV file: when, where, with what."""
@@ -406,14 +427,7 @@ def job_contenders(bench, case, url):
     for isa in dict.fromkeys([bench.isa, min(bench.isa, "avx2", key=results.ISAS.index)]):
         found.append(own_job(bench, case, url, TAMIS, isa))
         found.append(own_job(bench, case, url, FAST, isa, "--set", "embed.precision=fast"))
-    if not bench.peers.python:
-        return found
-    work = bench.directory(case, SCRIPT)
-    script = Contender(SCRIPT, "", [
-        bench.peers.python, os.path.join(HERE, "reference_script.py"), url, "--model", bench.model,
-        "--page-delay", "0", "--output", "out.csv", "--state", "state.json"],
-        dict(bench.env, CLIENT_SECRET="bench"), work=work, before=fresh(work, {}))
-    return found + [script]
+    return found + ([bench.script(case, url)] if bench.peers.python else [])
 
 
 def same_csv(own, script):
@@ -521,7 +535,7 @@ def sync_rows(case, c):
 
 
 MEASURES = {"embed": measure_embed, "start": measure_start, "end-to-end": measure_job,
-            "join": measure_join, "sync": measure_sync}
+            "stages": measure_stages, "join": measure_join, "sync": measure_sync}
 
 
 def end_on_term(*_):
