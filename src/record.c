@@ -2,10 +2,15 @@
  *
  * The bytes are mended first (ill-formed UTF-8, lone surrogates), so a stray byte costs
  * one character and not the record.  The rating is cut from the text instead of the parsed
- * tree, because its digits are printed as they stand. */
+ * tree, because its digits are printed as they stand.
+ *
+ * Two readers: read_scanned for records without anything unusual, at a tenth of the cost, and
+ * read_object for all.  Only the second says what is wrong, so whatever the first does not take
+ * goes to the second; the tests and the fuzz target hold one against the other. */
 #include "record.h"
 
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "base/utf8.h"
 
 static const char *const rule_names[RULE_COUNT] = {
@@ -58,6 +63,8 @@ int interaction_cmp(const interaction *a, const interaction *b)
     int c = instant_cmp(b->at, a->at);
     return c ? c : str_cmp(a->id, b->id);
 }
+
+/* --- from a tree ---------------------------------------------------------------------------- */
 
 /* Copies a string node; a node of another kind gives the empty text. */
 static bool copy_string(const js *node, arena *a, str *out)
@@ -113,10 +120,105 @@ static status read_object(const js *root, str text, arena *a, interaction *out, 
     return read_messages(js_get(root, "messages"), composed, a, out, e);
 }
 
-status record_parse(str raw, arena *a, interaction *out, err *e)
+/* --- without a tree ------------------------------------------------------------------------- */
+
+/* A value that should be a string; another one is the empty text. */
+static bool scan_text(js_scan *s, arena *a, str *out)
 {
-    *out = (interaction){0};
-    if (raw.n > RECORD_LIMIT) return err_set(e, ST_FAILED, "longer than %d bytes", RECORD_LIMIT);
+    str raw;
+    *out = STR("");
+    return js_scan_kind(s) == JS_STRING ? js_scan_string(s, a, out) : js_scan_value(s, &raw);
+}
+
+static bool scan_message(js_scan *s, arena *a, message *m)
+{
+    str key, raw;
+    bool more;
+    *m = (message){.from = STR(""), .text = STR(""), .is_text = true};
+    if (!js_scan_open(s, JS_OBJECT)) return false;
+    for (;;) {
+        if (!js_scan_member(s, &key, &more)) return false;
+        if (!more) return m->text.n <= TEXT_LIMIT;
+        js_kind kind = js_scan_kind(s);
+        bool good = true;
+        if (str_eq(key, STR("text"))) {
+            m->is_text = kind == JS_STRING || kind == JS_NULL;
+            good = scan_text(s, a, &m->text);
+        } else if (str_eq(key, STR("from"))) {
+            good = scan_text(s, a, &m->from);
+        } else {
+            good = js_scan_value(s, &raw);
+            if (str_eq(key, STR("masked"))) m->is_masked = str_eq(raw, STR("true"));
+        }
+        if (!good) return false;
+    }
+}
+
+/* Room for one message more. */
+static bool make_room(arena *a, interaction *out, size_t *cap)
+{
+    if (out->n_messages < *cap) return true;
+    size_t more = *cap ? *cap * 2 : 8;
+    message *wider = arena_alloc(a, more, sizeof *wider);
+    if (!wider) return false;
+    if (*cap) memcpy(wider, out->messages, *cap * sizeof *wider);
+    out->messages = wider;
+    *cap = more;
+    return true;
+}
+
+static bool scan_messages(js_scan *s, arena *a, interaction *out)
+{
+    size_t cap = 0;
+    bool more;
+    str raw;
+    out->messages = NULL;
+    out->n_messages = 0;
+    if (js_scan_kind(s) != JS_ARRAY) return js_scan_value(s, &raw);
+    if (!js_scan_open(s, JS_ARRAY)) return false;
+    for (;;) {
+        if (!js_scan_element(s, &more)) return false;
+        if (!more) return true;
+        if (!make_room(a, out, &cap)) return false;
+        if (!scan_message(s, a, &out->messages[out->n_messages++])) return false;
+    }
+}
+
+static bool scan_member(js_scan *s, str key, arena *a, interaction *out, bool *composed)
+{
+    str raw;
+    if (str_eq(key, STR("id"))) return scan_text(s, a, &out->id);
+    if (str_eq(key, STR("timestamp"))) return scan_text(s, a, &out->timestamp);
+    if (str_eq(key, STR("botId"))) return scan_text(s, a, &out->bot_id);
+    if (str_eq(key, STR("messages"))) return scan_messages(s, a, out);
+    if (str_eq(key, STR("received"))) *composed = js_scan_kind(s) == JS_OBJECT;
+    if (!js_scan_value(s, &raw)) return false;
+    if (str_eq(key, STR("rating"))) out->rating = raw;
+    return true;
+}
+
+/* As read_object.  false: the record is out of the ordinary, and nothing else is said of it. */
+static bool read_scanned(str text, arena *a, interaction *out)
+{
+    js_scan s;
+    str key;
+    bool more = true, composed = false;
+    if (!js_scan_begin(&s, text) || !js_scan_open(&s, JS_OBJECT)) return false;
+    *out = (interaction){.bot_id = STR(""), .rating = STR("")};
+    while (more) {
+        if (!js_scan_member(&s, &key, &more)) return false;
+        if (more && !scan_member(&s, key, a, out, &composed)) return false;
+    }
+    for (size_t i = 0; i < out->n_messages; i++) out->messages[i].is_masked &= composed;
+    out->rating = arena_str(a, out->rating);
+    return js_scan_is_over(&s) && out->id.n && out->rating.p &&
+           instant_parse(out->timestamp, &out->at);
+}
+
+/* --- any record ----------------------------------------------------------------------------- */
+
+static status read_tree(str raw, arena *a, interaction *out, err *e)
+{
     buf scratch = {0};
     js *root = NULL;
     str text = js_mend(raw, &scratch);
@@ -126,4 +228,13 @@ status record_parse(str raw, arena *a, interaction *out, err *e)
     js_free(root);
     buf_release(&scratch);
     return st;
+}
+
+status record_parse(str raw, arena *a, interaction *out, err *e)
+{
+    *out = (interaction){0};
+    if (raw.n > RECORD_LIMIT) return err_set(e, ST_FAILED, "longer than %d bytes", RECORD_LIMIT);
+    if (read_scanned(raw, a, out)) return ST_OK;
+    *out = (interaction){0};
+    return read_tree(raw, a, out, e);
 }

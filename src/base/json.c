@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json_scan.h"
 #include "base/utf8.h"
 
 static json_t *node(const js *j)
@@ -221,9 +222,10 @@ size_t js_skip_blank(str text, size_t at)
 static size_t string_end(str t, size_t at)
 {
     for (at++; at < t.n; at++) {
-        if (t.p[at] == '\\')
+        at += js_plain(t.p + at, t.n - at);
+        if (at < t.n && t.p[at] == '\\')
             at++;
-        else if (t.p[at] == '"')
+        else if (at < t.n && t.p[at] == '"')
             return at + 1;
     }
     return 0;

@@ -49,10 +49,24 @@ uint32_t utf8_next(str s, size_t *at)
     return decode(s, at, &ok);
 }
 
+/* How many bytes from `at` on are ASCII, looked at eight at a time. */
+static size_t ascii_run(str s, size_t at)
+{
+    size_t from = at;
+    for (uint64_t eight; s.n - at >= sizeof eight; at += sizeof eight) {
+        memcpy(&eight, s.p + at, sizeof eight);
+        if (eight & UINT64_C(0x8080808080808080)) break;
+    }
+    return at - from;
+}
+
 bool utf8_valid(str s)
 {
     bool ok = true;
-    for (size_t at = 0; at < s.n && ok;) decode(s, &at, &ok);
+    for (size_t at = ascii_run(s, 0); at < s.n && ok; at += ascii_run(s, at)) {
+        size_t stop = s.n - at > 8 ? at + 8 : s.n;
+        while (at < stop && ok) decode(s, &at, &ok);
+    }
     return ok;
 }
 

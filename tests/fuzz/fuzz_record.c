@@ -1,10 +1,11 @@
 /* fuzz_record.c - any bytes as a raw record: parsed, rated and paired, or refused; never a
- * crash. */
+ * crash.  The two readers of records agree. */
 #include "base/json.h"
 #include "base/utf8.h"
 #include "curate/rating.h"
 #include "curate/turns.h"
 #include "fuzz.h"
+#include "../unit/two_readers.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -28,5 +29,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (rating_read(i.rating, &map, &a, &r, &e)) abort();
     }
     arena_release(&a);
+    if (raw.n && *raw.p == '{' && !readers_agree(raw)) abort();
     return 0;
 }

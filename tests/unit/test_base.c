@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/intern.h"
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "base/number.h"
 #include "base/pool.h"
 #include "base/sha256_blocks.h"
@@ -144,6 +145,93 @@ static void test_the_only_member(void **state)
     assert_false(js_only_member(STR("{\"text"), "text", &value));
     assert_false(js_only_member(STR("{"), "text", &value));
     assert_false(js_only_member(STR(""), "text", &value));
+}
+
+static bool scan_takes(str text)
+{
+    js_scan s;
+    str raw;
+    return js_scan_begin(&s, text) && js_scan_value(&s, &raw) && js_scan_is_over(&s);
+}
+
+/* What the scan takes, the parser takes. */
+static size_t scanned_and_parsed(str text)
+{
+    js *root = NULL;
+    err e = {0};
+    if (!scan_takes(text)) return 0;
+    if (js_parse(text, &root, &e)) fail_msg("not JSON, and taken: %.*s", STR_FMT(text));
+    js_free(root);
+    return 1;
+}
+
+static void test_the_scan(void **state)
+{
+    (void)state;
+    static const char line[] =
+        " {\"ab\" : [\"x\xc3\xa9y\\n\\u00e9\\ud83d\\ude00 and\", -10.50, 0,\t"
+        "true,false , null,[ ],{}],\"\":{\"c\":[\"\"]}}\r\n";
+    static const char *const not_taken[] = {"",
+                                            "[1,]",
+                                            "[,1]",
+                                            "{,}",
+                                            "{\"a\":1,}",
+                                            "[1 2]",
+                                            "01",
+                                            "-",
+                                            "1.",
+                                            ".5",
+                                            "+1",
+                                            "nul",
+                                            "truex",
+                                            "[tru]",
+                                            "[1",
+                                            "\"\\ud83d\"",
+                                            "{\"a\"}",
+                                            "{\"a\" 1}",
+                                            "\"\\ud83d\\u0041\"",
+                                            "\"\\x\"",
+                                            "\"a\tb\"",
+                                            "\"\\",
+                                            "{]",
+                                            "[}",
+                                            "\"\xed\xa0\x80\"",
+                                            "\"\\u12g4\""};
+    char changed[sizeof line];
+    size_t n_taken = 0, n = sizeof line - 1;
+    assert_true(scan_takes(str_from(line)));
+    for (size_t at = 0; at < n; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            memcpy(changed, line, sizeof line);
+            changed[at] = (char)c;
+            n_taken += scanned_and_parsed((str){changed, n});
+        }
+        memcpy(changed, line, at);
+        memcpy(changed + at, line + at + 1, n - at - 1);
+        n_taken += scanned_and_parsed((str){changed, n - 1});
+    }
+    assert_true(n_taken > 1000);
+    for (size_t i = 0; i < sizeof not_taken / sizeof *not_taken; i++)
+        if (scan_takes(str_from(not_taken[i]))) fail_msg("taken: %s", not_taken[i]);
+    for (size_t depth = 1; depth <= JS_DEPTH + 1; depth++) {
+        char nested[2 * JS_DEPTH + 2];
+        memset(nested, '[', depth);
+        memset(nested + depth, ']', depth);
+        assert_int_equal(scan_takes((str){nested, 2 * depth}), depth <= JS_DEPTH);
+    }
+}
+
+static void test_plain_runs(void **state)
+{
+    (void)state;
+    char text[40];
+    for (size_t at = 0; at < sizeof text; at++)
+        for (unsigned c = 0; c < 256; c++) {
+            bool stops = c < ' ' || c == '"' || c == '\\';
+            memset(text, at % 2 ? 0x80 : '!', sizeof text);
+            text[at] = (char)c;
+            assert_int_equal(js_plain(text, sizeof text), stops ? at : sizeof text);
+        }
 }
 
 static void test_numbers_print_as_in_python(void **state)
@@ -453,6 +541,8 @@ int main(void)
         cmocka_unit_test(test_instants_move_and_print),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_the_only_member),
+        cmocka_unit_test(test_the_scan),
+        cmocka_unit_test(test_plain_runs),
         cmocka_unit_test(test_numbers_print_as_in_python),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_plain),

@@ -13,6 +13,7 @@
 #include "curate/rating.h"
 #include "curate/turns.h"
 #include "export/export.h"
+#include "two_readers.h"
 
 static status parse(arena *a, const char *raw, interaction *out, err *e)
 {
@@ -64,6 +65,35 @@ static void test_record_fields(void **state)
     assert_true(i.messages[2].is_text);
     assert_false(i.messages[3].is_text);
     arena_release(&a);
+}
+
+static void check_readers(str raw)
+{
+    if (!readers_agree(raw)) fail_msg("read otherwise by the tree: %.*s", STR_FMT(raw));
+}
+
+static void test_two_readers(void **state)
+{
+    (void)state;
+    static const char record[] =
+        "{\"id\":\"i\\u00e91\",\"timestamp\":\"2023-01-01T00:00:00Z\",\"botId\":null,"
+        "\"rating\":-4.50,\"received\":{\"a\":[0]},\"messages\":[{\"from\":\"user\",\"text\":"
+        "\"a\\nb\","
+        "\"masked\":true},{\"from\":0,\"text\":null},{\"text\":5,\"text\":\"x\"},{}],\"id\":\"j\"}";
+    char changed[sizeof record];
+    size_t n = sizeof record - 1;
+    for (size_t at = 1; at < n; at++) {
+        for (unsigned c = 1; c < 256; c++) {
+            memcpy(changed, record, sizeof record);
+            changed[at] = (char)c;
+            check_readers((str){changed, n});
+        }
+        for (size_t cut = 1; cut < 20 && at + cut < n; cut++) {
+            memcpy(changed, record, at);
+            memcpy(changed + at, record + at + cut, n - at - cut);
+            check_readers((str){changed, n - cut});
+        }
+    }
 }
 
 static void test_records_that_cannot_be_used(void **state)
@@ -308,15 +338,11 @@ static void test_files_that_come_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cutting),
-        cmocka_unit_test(test_record_fields),
-        cmocka_unit_test(test_records_that_cannot_be_used),
-        cmocka_unit_test(test_depth_and_length),
-        cmocka_unit_test(test_mending),
-        cmocka_unit_test(test_ratings),
-        cmocka_unit_test(test_pairing),
-        cmocka_unit_test(test_csv_fields),
-        cmocka_unit_test(test_files_that_come_out),
+        cmocka_unit_test(test_cutting),          cmocka_unit_test(test_record_fields),
+        cmocka_unit_test(test_two_readers),      cmocka_unit_test(test_records_that_cannot_be_used),
+        cmocka_unit_test(test_depth_and_length), cmocka_unit_test(test_mending),
+        cmocka_unit_test(test_ratings),          cmocka_unit_test(test_pairing),
+        cmocka_unit_test(test_csv_fields),       cmocka_unit_test(test_files_that_come_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
