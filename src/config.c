@@ -127,6 +127,10 @@ static const key keys[] = {
      "compare all turns, or those of one bot"},
     {"dedup", "keep", KEY_CHOICE, AT(dedup.keep), "newest", "newest|oldest|best-rated", 0, 0,
      "which of several near-duplicates stays: newest, oldest or best-rated"},
+    {"dedup", "answers", KEY_CHOICE, AT(dedup.answers), "ignore", "ignore|distinct", 0, 0,
+     "distinct: a turn repeats another only where the answers are as near as the questions; "
+     "ignore: "
+     "the questions alone decide"},
     {"dedup", "pins", KEY_TEXT, AT(dedup.pins), "", NULL, 0, 0,
      "a file of turns to keep or drop whatever the cosine says, a line each: keep ID, drop ID, or "
      "ID/TURN"},

@@ -32,7 +32,7 @@ typedef struct config {
     } embed;
     struct {
         double threshold;
-        const char *domain, *keep, *pins;
+        const char *domain, *keep, *answers, *pins;
     } dedup;
     struct {
         double below;

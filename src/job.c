@@ -52,6 +52,11 @@ status job_check_pins(const job *j, err *e)
     return st;
 }
 
+bool job_compares_answers(const job *j)
+{
+    return strcmp(j->config->dedup.answers, "distinct") == 0;
+}
+
 const char *job_needs_scores(const job *j)
 {
     const config *c = j->config;

@@ -41,6 +41,9 @@ void job_describe(const job *j, buf *out);
 /* ST_USAGE: a pin that no interaction met, and that was not forgotten: its file and line. */
 status job_check_pins(const job *j, err *e) MUST_USE;
 
+/* dedup.answers = distinct: do the answers matter, too? */
+bool job_compares_answers(const job *j);
+
 /* What shows with which cosine to which row duplicates are nearest, which verdicts by screening
  * (screen.h) do not say; NULL: nothing does. */
 const char *job_needs_scores(const job *j);

@@ -39,9 +39,22 @@ static status group_by_bot(const dataset *d, uint32_t **out, err *e)
     return ok ? ST_OK : err_nomem(e, "deduplicating");
 }
 
-/* What the dedup stage compares; in->group is to be freed. */
-static status dedup_input(const job *j, const dataset *d, const units *u, greedy_input *in, err *e)
+/* The vectors of a data set; those of answers only where they matter. */
+typedef struct compared {
+    units questions, answers;
+} compared;
+
+static void compared_release(compared *c)
 {
+    units_release(&c->questions);
+    units_release(&c->answers);
+}
+
+/* What the dedup stage compares; in->group is to be freed. */
+static status dedup_input(const job *j, const dataset *d, const compared *c, greedy_input *in,
+                          err *e)
+{
+    const units *u = &c->questions;
     uint32_t *group = NULL;
     status st = ST_OK;
     if (strcmp(j->config->dedup.domain, "bot") == 0) st = group_by_bot(d, &group, e);
@@ -51,7 +64,9 @@ static status dedup_input(const job *j, const dataset *d, const units *u, greedy
                          .unit = u->of,
                          .group = group,
                          .n_rows = d->n_turns,
-                         .threshold = j->config->dedup.threshold};
+                         .threshold = j->config->dedup.threshold,
+                         .answers = c->answers.vectors,
+                         .answer = c->answers.of};
     return st;
 }
 
@@ -62,13 +77,13 @@ typedef struct workshop {
     embedder *embedder; /* NULL before it is needed */
 } workshop;
 
-static status dedup_turns(const job *j, dataset *d, const units *u, const char *fingerprint,
+static status dedup_turns(const job *j, dataset *d, const compared *c, const char *fingerprint,
                           const workshop *w, err *e)
 {
     greedy_input in;
     verdict *prior = NULL;
     greedy_options o = {.isa = w->isa, .pool = w->pool, .log = j->log, .stop = j->stop};
-    status st = dedup_input(j, d, u, &in, e);
+    status st = dedup_input(j, d, c, &in, e);
     /* Verdicts that pins had a part in say nothing of what the cosines alone would make. */
     if (st == ST_OK && !j->pins) st = verdicts_review(j, d, fingerprint, &prior, e);
     in.prior = prior;
@@ -91,8 +106,9 @@ static status keep_exact(void *ctx, const size_t *which, size_t n, err *e)
     return units_keep(x->job, x->u, which, n, e);
 }
 
-static status screen_turns(const job *j, dataset *d, units *u, const workshop *w, err *e)
+static status screen_turns(const job *j, dataset *d, const compared *c, const workshop *w, err *e)
 {
+    const units *u = &c->questions;
     greedy_input g;
     screen_result r;
     screened x = {j, u};
@@ -101,7 +117,7 @@ static status screen_turns(const job *j, dataset *d, units *u, const workshop *w
     o.pool = w->pool;
     o.log = j->log;
     o.stop = j->stop;
-    status st = dedup_input(j, d, u, &g, e);
+    status st = dedup_input(j, d, c, &g, e);
     screen_input in = {.em = w->embedder,
                        .texts = u->text_at,
                        .vectors = u->vectors,
@@ -132,6 +148,8 @@ static bool can_screen(const job *j, const dataset *d, const workshop *w)
         against = "this machine has no faster encoder";
     else if (d->n_pinned)
         against = "there are pins";
+    else if (job_compares_answers(j))
+        against = "dedup.answers = distinct compares answers, too";
     else if (j->config->dedup.threshold > 0.999)
         against = "the threshold is too near to 1";
     if (against)
@@ -148,7 +166,8 @@ static bool can_screen(const job *j, const dataset *d, const workshop *w)
 /* Fewer texts that have no exact vector are not worth their while: they are embedded exactly. */
 enum { FAST_LEAST = 256 };
 
-static status gather(const job *j, const model *m, const dataset *d, workshop *w, units *u, err *e)
+static status gather_questions(const job *j, const model *m, const dataset *d, workshop *w,
+                               units *u, err *e)
 {
     if (strcmp(j->config->embed.precision, "fast") != 0)
         return units_gather(j, d, m, w->pool, w->isa, u, e);
@@ -156,6 +175,14 @@ static status gather(const job *j, const model *m, const dataset *d, workshop *w
     if (st) return st;
     size_t least = can_screen(j, d, w) ? FAST_LEAST : 0;
     return units_gather_with(j, d, w->embedder, model_dim(m), least, u, e);
+}
+
+static status gather(const job *j, const model *m, const dataset *d, workshop *w, compared *c,
+                     err *e)
+{
+    status st = gather_questions(j, m, d, w, &c->questions, e);
+    if (st || !job_compares_answers(j)) return st;
+    return units_gather_answers(j, d, m, w->pool, w->isa, &c->answers, e);
 }
 
 static bool any_fast(const units *u)
@@ -166,20 +193,20 @@ static bool any_fast(const units *u)
 static status embed_and_dedup(const job *j, const model *m, const char *fingerprint, dataset *d,
                               summary *s, err *e)
 {
-    units u = {0};
+    compared c = {0};
     workshop w = {0};
     double start = clock_monotonic();
     status st = isa_choose(&w.isa, e);
     if (st == ST_OK) st = pool_new(j->n_threads, &w.pool, e);
-    if (st == ST_OK) st = gather(j, m, d, &w, &u, e);
-    if (st == ST_OK) s->turns.embedded = u.texts.n - u.n_cached;
+    if (st == ST_OK) st = gather(j, m, d, &w, &c, e);
+    if (st == ST_OK) s->turns.embedded = c.questions.texts.n - c.questions.n_cached;
     s->seconds.embed = clock_monotonic() - start;
     start = clock_monotonic();
     if (st == ST_OK)
-        st = any_fast(&u) ? screen_turns(j, d, &u, &w, e)
-                          : dedup_turns(j, d, &u, fingerprint, &w, e);
+        st = any_fast(&c.questions) ? screen_turns(j, d, &c, &w, e)
+                                    : dedup_turns(j, d, &c, fingerprint, &w, e);
     s->seconds.dedup = clock_monotonic() - start;
-    units_release(&u);
+    compared_release(&c);
     embedder_free(w.embedder);
     pool_free(w.pool);
     return st;
@@ -208,24 +235,25 @@ static status judge(const job *j, dataset *d, summary *s, err *e)
 
 status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e)
 {
-    units u = {0};
+    compared c = {0};
     greedy_input in = {0};
     model *m = NULL;
-    pool *p = NULL;
-    isa set;
+    workshop w = {0};
     *out = (sweep){0};
     if (!d->n_turns) return ST_OK;
-    status st = isa_choose(&set, e);
-    if (st == ST_OK) st = pool_new(j->n_threads, &p, e);
+    status st = isa_choose(&w.isa, e);
+    if (st == ST_OK) st = pool_new(j->n_threads, &w.pool, e);
     if (st == ST_OK) st = model_open(j->model_dir, &m, e);
-    if (st == ST_OK) st = units_gather(j, d, m, p, set, &u, e);
-    if (st == ST_OK) st = dedup_input(j, d, &u, &in, e);
-    greedy_options o = {.isa = set, .pool = p, .log = j->log, .stop = j->stop};
+    if (st == ST_OK) st = units_gather(j, d, m, w.pool, w.isa, &c.questions, e);
+    if (st == ST_OK && job_compares_answers(j))
+        st = units_gather_answers(j, d, m, w.pool, w.isa, &c.answers, e);
+    if (st == ST_OK) st = dedup_input(j, d, &c, &in, e);
+    greedy_options o = {.isa = w.isa, .pool = w.pool, .log = j->log, .stop = j->stop};
     if (st == ST_OK) st = sweep_run(&in, d->n_pinned, &o, out, e);
     free((void *)in.group);
-    units_release(&u);
+    compared_release(&c);
     model_free(m);
-    pool_free(p);
+    pool_free(w.pool);
     return st;
 }
 

@@ -186,6 +186,19 @@ status units_gather(const job *j, const dataset *d, const model *m, pool *p, isa
     return st;
 }
 
+status units_gather_answers(const job *j, const dataset *d, const model *m, pool *p, isa set,
+                            units *u, err *e)
+{
+    dataset answers = {.turns = calloc(d->n_turns + 1, sizeof *answers.turns),
+                       .n_turns = d->n_turns};
+    if (!answers.turns) return err_nomem(e, "embedding");
+    for (size_t i = 0; i < d->n_turns; i++)
+        answers.turns[i].user_utterance = d->turns[i].bot_response;
+    status st = units_gather(j, &answers, m, p, set, u, e);
+    free(answers.turns);
+    return st;
+}
+
 static size_t count_exact(const units *u)
 {
     size_t n = u->n_cached;

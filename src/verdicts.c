@@ -1,10 +1,11 @@
 /* verdicts.c - the verdicts of the last curation, kept in the store under what they depend on.
  *
  * Under the whole key they are taken as they are.  Under another they still spare most of the work
- * if vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text did
- * not change ("curation.texts": 16 bytes of a SHA-256 for each row, in final order) keeps what
- * was found out about it, and the deduplication decides anew only what can have changed.  So
- * that is good for new and forgotten interactions, late ratings, another minimum. */
+ * if vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text (and
+ * answer, with dedup.answers = distinct) did not change ("curation.texts": 16 bytes of a SHA-256
+ * for each row, in final order) keeps what was found out about it, and the deduplication decides
+ * anew only what can have changed.  So that is good for new and forgotten interactions, late
+ * ratings, another minimum. */
 #include "verdicts.h"
 
 #include <stdlib.h>
@@ -50,15 +51,18 @@ static status describe_rule(const job *j, const char *fingerprint, buf *out, err
     return ok ? ST_OK : err_nomem(e, "curating");
 }
 
-/* Tells turns apart whose vector or group may differ. */
-static void digest_turn(const turn *t, unsigned char out[SHA256_SIZE])
+/* Tells turns apart whose vector or group may differ, or whose answer, where that matters. */
+static void digest_turn(const turn *t, bool answers, unsigned char out[SHA256_SIZE])
 {
+    const uint64_t n_asked = t->user_utterance.n;
     const uint64_t n = t->of->bot_id.n;
     sha256 s;
     sha256_init(&s);
     sha256_add(&s, &n, sizeof n);
     sha256_add(&s, t->of->bot_id.p, t->of->bot_id.n);
     sha256_add(&s, t->user_utterance.p, t->user_utterance.n);
+    if (answers) sha256_add(&s, t->bot_response.p, t->bot_response.n);
+    if (answers) sha256_add(&s, &n_asked, sizeof n_asked);
     sha256_end(&s, out);
 }
 
@@ -68,7 +72,7 @@ static status store_rule(const job *j, const dataset *d, const char *fingerprint
     status st = describe_rule(j, fingerprint, &key, e);
     for (size_t i = 0; i < d->n_turns; i++) {
         unsigned char digest[SHA256_SIZE];
-        digest_turn(&d->turns[i], digest);
+        digest_turn(&d->turns[i], job_compares_answers(j), digest);
         buf_add(&texts, digest, DIGEST);
     }
     if (st == ST_OK && !buf_ok(&texts)) st = err_nomem(e, "curating");
@@ -215,6 +219,7 @@ status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
 /* --- under another: what they still say ----------------------------------------------------- */
 
 typedef struct reviewing {
+    const job *job;
     row_index index;
     buf texts;         /* [n_old] digests */
     size_t n_old;      /* rows of the last curation */
@@ -231,7 +236,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
     if (row == NO_ROW || v->order < 0 || (uint64_t)v->order >= r->n_old) return ST_OK;
     if (v->score == SCORE_UNKNOWN) return ST_OK; /* not the nearest keeper, maybe */
     unsigned char digest[SHA256_SIZE];
-    digest_turn(&r->index.d->turns[row], digest);
+    digest_turn(&r->index.d->turns[row], job_compares_answers(r->job), digest);
     if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST) != 0) return ST_OK;
     uint32_t kept = NO_ROW;
     if (v->rule == RULE_DUPLICATE) {
@@ -276,7 +281,7 @@ static status review(const job *j, const dataset *d, reviewing *r, verdict *out,
 status verdicts_review(const job *j, const dataset *d, const char *fingerprint, verdict **out,
                        err *e)
 {
-    reviewing r = {0};
+    reviewing r = {.job = j};
     buf key = {0};
     bool same = false;
     *out = NULL;

@@ -156,7 +156,8 @@ static void tell_uncovered(const verify_result *r, buf *b, const uncovered_turn 
     utf8_write_plain(b, t->of->id);
     buf_fmt(b, " turn %u is no row, and ", t->number);
     if (u->nearest == NO_ROW) {
-        buf_z(b, "no row is earlier in order\n");
+        buf_z(b, r->by_answer ? "no row before it has an answer as near\n"
+                              : "no row is earlier in order\n");
         write_words(b, t->user_utterance);
         return;
     }
@@ -206,7 +207,8 @@ static void write_text(const verify_result *r, buf *b)
 {
     buf_fmt(b, "%zu kept rows, %zu near-duplicates", r->rows.n, r->n_removed);
     if (r->has_ledger) buf_fmt(b, ", %llu entries of the ledger", (ull)r->n_ledger);
-    buf_fmt(b, ", threshold %g; %.1f s\n", r->threshold, r->seconds.total);
+    buf_fmt(b, ", threshold %g%s; %.1f s\n", r->threshold,
+            r->by_answer ? " of questions and answers" : "", r->seconds.total);
     buf_fmt(b, "separation: %llu pairs of rows are too near\n", (ull)r->total_near);
     for (size_t i = 0; i < r->n_near; i++) write_pair(r, b, &r->near[i]);
     tell_rest(b, r->total_near, r->n_near);

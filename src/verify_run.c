@@ -99,12 +99,21 @@ static status read_files(proof *p, err *e)
 
 /* --- what to compare ------------------------------------------------------------------------ */
 
-static status number_row(proof *p, str text, str bot, uint32_t order, scan_row *out, err *e)
+/* What the scan has to know of a row or turn. */
+typedef struct spoken {
+    str bot_id, asked, answered;
+    uint32_t order;
+} spoken;
+
+static status number_row(proof *p, const spoken *x, scan_row *out, err *e)
 {
     bool by_bot = strcmp(p->job->config->dedup.domain, "bot") == 0;
-    uint32_t group = intern_add(&p->domains, by_bot ? bot : STR(""));
-    *out = (scan_row){intern_add(&p->texts, text), group, order};
-    return out->unit == INTERN_NONE || group == INTERN_NONE ? err_nomem(e, "verifying") : ST_OK;
+    *out = (scan_row){.unit = intern_add(&p->texts, x->asked),
+                      .group = intern_add(&p->domains, by_bot ? x->bot_id : STR("")),
+                      .order = x->order};
+    if (p->out->by_answer) out->answer = intern_add(&p->texts, x->answered);
+    bool ok = out->unit != INTERN_NONE && out->group != INTERN_NONE && out->answer != INTERN_NONE;
+    return ok ? ST_OK : err_nomem(e, "verifying");
 }
 
 static int by_turn(const void *pa, const void *pb, void *list)
@@ -128,13 +137,14 @@ static status list_rows(proof *p, err *e)
     if (r->n) qsort_r(p->row_of_kept, r->n, sizeof *p->row_of_kept, by_turn, r->list);
     for (size_t i = 0; st == ST_OK && i < r->n; i++) {
         const row *x = &r->list[p->row_of_kept[i]];
-        st = number_row(p, x->user_utterance, x->bot_id, x->turn, &p->kept[i], e);
+        const spoken said = {x->bot_id, x->user_utterance, x->bot_response, x->turn};
+        st = number_row(p, &said, &p->kept[i], e);
     }
     for (size_t i = 0; st == ST_OK && i < p->turns.n; i++) {
         const turn *t = &p->turns.turns[i];
         if (r->row_of[i] != NO_ROW) continue;
-        st = number_row(p, t->user_utterance, t->of->bot_id, (uint32_t)i, &p->dropped[p->n_dropped],
-                        e);
+        const spoken said = {t->of->bot_id, t->user_utterance, t->bot_response, (uint32_t)i};
+        st = number_row(p, &said, &p->dropped[p->n_dropped], e);
         p->n_dropped += st == ST_OK;
     }
     p->out->n_removed = p->n_dropped;
@@ -208,9 +218,9 @@ static void list_near(proof *p, const scan_input *in, uint32_t b)
     verify_result *out = p->out;
     const scan_row *mine = &in->kept[b];
     for (uint32_t a = 0; a < b && out->n_near < VERIFY_LISTED; a++) {
-        if (in->kept[a].group != mine->group) continue;
         double cosine = scan_cosine(in, in->kept[a].unit, mine->unit);
-        if (scan_too_near(in, in->kept[a].unit, mine->unit, cosine))
+        if (scan_too_near(in, in->kept[a].unit, mine->unit, cosine) &&
+            scan_meets(in, &in->kept[a], mine))
             out->near[out->n_near++] = (near_rows){p->row_of_kept[a], p->row_of_kept[b], cosine};
     }
 }
@@ -222,9 +232,8 @@ static void list_uncovered(proof *p, const scan_input *in, uint32_t i)
     uncovered_turn *u = &out->uncovered[out->n_uncovered++];
     *u = (uncovered_turn){mine->order, NO_ROW, -2};
     for (uint32_t a = 0; a < in->n_kept && in->kept[a].order < mine->order; a++) {
-        if (in->kept[a].group != mine->group) continue;
         double cosine = scan_cosine(in, in->kept[a].unit, mine->unit);
-        if (cosine <= u->score) continue;
+        if (cosine <= u->score || !scan_meets(in, &in->kept[a], mine)) continue;
         u->score = cosine;
         u->nearest = p->row_of_kept[a];
     }
@@ -384,7 +393,8 @@ static status compare(proof *p, err *e)
                      .dropped = p->dropped,
                      .n_dropped = p->n_dropped,
                      .n_groups = p->domains.n,
-                     .threshold = p->out->threshold};
+                     .threshold = p->out->threshold,
+                     .by_answer = p->out->by_answer};
     scan_options o = {set, threads, p->job->log, p->job->stop};
     if (st == ST_OK && p->texts.n) st = scan_run(&in, &o, &p->scan, e);
     if (st == ST_OK && p->texts.n) st = list_violations(p, &in, e);
@@ -404,6 +414,7 @@ status verify_run(const job *j, verify_result *out, err *e)
     double start = clock_monotonic();
     const config *c = j->config;
     *out = (verify_result){.threshold = c->dedup.threshold,
+                           .by_answer = job_compares_answers(j),
                            .has_ledger = *c->export.removed != 0,
                            .has_split = *c->export.train || *c->export.valid || *c->export.test};
     status st = dataset_load(j, &out->d, &ignored, e);

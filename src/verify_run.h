@@ -19,13 +19,14 @@ typedef struct near_rows {
 /* A turn that is in no row, and that no row stands for. */
 typedef struct uncovered_turn {
     uint32_t turn;
-    uint32_t nearest; /* row; NO_ROW: none is earlier in its domain */
+    uint32_t nearest; /* row; NO_ROW: none that it is compared with is earlier */
     double score;
 } uncovered_turn;
 
 typedef struct verify_result {
     dataset d; /* what the store has; no verdicts */
     double threshold;
+    bool by_answer; /* rows are too near only where their answers are, too */
     rows rows;
     size_t n_removed;  /* turns that passed the filters and are in no row */
     bool has_ledger;   /* one is configured */

@@ -12,6 +12,9 @@
  * kept, only the added rows before it can change the verdict.  If it fell, an added row nearer than
  * it was is the nearest now; only when there is none, the row meets all.
  *
+ * With answers, a pair whose answers are not near is passed over where it is met; so several rows
+ * of one vector may be kept, in an entry each.
+ *
  * With margins, the pairs of an entry near the threshold are remembered until its row is decided:
  * PENDING of them, which is enough, since one is all it takes for a row to be doubtful. */
 #include "dedup/decide.h"
@@ -84,6 +87,8 @@ static double limit_of(const run *r, const entry *n)
     if (r->in->margin)
         return n->is_sure ? HUGE_VAL
                           : r->in->threshold - (double)r->in->margin[n->vector] - r->most_margin;
+    /* With answers, its own vector may come again, and it decides though it may be below `best`. */
+    if (r->in->answers && n->floor < r->in->threshold && !n->is_covered) return n->floor;
     return n->best > n->floor ? n->best : n->floor;
 }
 
@@ -108,6 +113,14 @@ static void note_margin(const run *r, entry *n, uint32_t vector, double cosine, 
         p->vector[p->n++] = vector;
 }
 
+/* With answers: whether the two meet. */
+static bool has_near_answer(const run *r, entry *n, const entry *other)
+{
+    if (answers_cosine(r->in, n->answer, other->answer) < r->in->threshold) return false;
+    n->is_covered |= n->vector == other->vector;
+    return true;
+}
+
 /* An entry meets a kept row that came near. */
 static void meet(const run *r, entry *n, uint32_t kept, const entry *other, pending *p,
                  uint64_t *exact)
@@ -119,6 +132,7 @@ static void meet(const run *r, entry *n, uint32_t kept, const entry *other, pend
     if (estimate < limit_of(r, n) - r->bound) return;
     double cosine = cosine_exact(x, y, dim);
     ++*exact;
+    if (r->in->answers && !has_near_answer(r, n, other)) return;
     if (r->in->margin) note_margin(r, n, other->vector, cosine, p);
     consider(n, kept, cosine);
 }
@@ -145,7 +159,7 @@ static bool judge(run *r, uint32_t row, entry *n, const uint32_t *kept, pending 
         for (uint32_t i = 0; i < p->n; i++) mark_doubtful(r, p->vector[i]);
     }
     if (p) p->n = 0;
-    bool keep = !n->is_kept && n->best < r->in->threshold;
+    bool keep = !n->is_kept && !n->is_covered && n->best < r->in->threshold;
     r->out[row] = keep ? (verdict){NO_ROW, 1.0} : (verdict){kept[n->best_kept], n->best};
     return keep;
 }
@@ -386,7 +400,8 @@ static status gather_maybes(group *g, size_t from, size_t to, err *e)
     memset(g->new.bits, 0, BITS * sizeof *g->new.bits);
     for (size_t i = from; st == ST_OK && i < to; i++) {
         const entry *n = &r->entries[r->of[r->rows[i]]];
-        if (is_settled(r, n) || n->is_known || n->best >= r->in->threshold) continue;
+        if (is_settled(r, n) || n->is_known || n->is_covered) continue;
+        if (n->best >= r->in->threshold) continue;
         if (g->slots[n->slot].first != i) continue;
         if (any_whole) st = add_maybe(g, &g->all, 0, n->slot, i, e);
         if (st == ST_OK && r->in->prior && !was_kept(r, r->rows[i]))

@@ -5,17 +5,19 @@
 #include "dedup/greedy.h"
 #include "dedup/unite.h"
 
-/* A vector in a group, and the nearest of the kept rows of that group that it has met. */
+/* A vector in a group (with answers: of one answer), and the nearest of the kept rows of that group
+ * that it has met. */
 typedef struct entry {
     double best;         /* exact cosine; below -1: none that could matter */
     double floor;        /* what could matter: the threshold, or its own square if that is less */
     uint32_t best_kept;  /* number of that kept row in its group */
     uint32_t seen;       /* it has met the first so many kept rows */
     uint32_t seen_added; /* and the first so many of the added ones */
-    uint32_t vector;
+    uint32_t vector, answer;
     uint32_t slot;    /* while its block runs */
     bool is_known;    /* one of its rows was decided */
     bool is_kept;     /* one of its rows was kept */
+    bool is_covered;  /* with answers: it met a kept row with its vector and a near answer */
     bool is_sure;     /* with a margin: it falls whatever the true vectors are */
     bool needs_whole; /* while its block runs: prior verdicts do not spare it */
 } entry;

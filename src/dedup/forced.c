@@ -26,6 +26,8 @@ static bool near(const greedy_input *in, uint32_t a, uint32_t b, double *cosine)
     if (in->group && in->group[a] != in->group[b]) return false;
     const float *x = in->vectors + (size_t)in->unit[a] * in->dim;
     const float *y = in->vectors + (size_t)in->unit[b] * in->dim;
+    if (in->answers && answers_cosine(in, in->answer[a], in->answer[b]) < in->threshold)
+        return false;
     *cosine = cosine_exact(x, y, in->dim);
     return *cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0;
 }
@@ -60,15 +62,18 @@ static status decide_left(forcing *f, err *e)
 {
     uint32_t *unit = calloc(f->n_left + 1, sizeof *unit);
     uint32_t *group = calloc(f->n_left + 1, sizeof *group);
+    uint32_t *answer = calloc(f->n_left + 1, sizeof *answer);
     verdict *v = calloc(f->n_left + 1, sizeof *v);
-    status st = unit && group && v ? ST_OK : err_nomem(e, "deduplicating");
+    status st = unit && group && answer && v ? ST_OK : err_nomem(e, "deduplicating");
     for (size_t i = 0; st == ST_OK && i < f->n_left; i++) {
         unit[i] = f->in->unit[f->left[i]];
         group[i] = f->in->group ? f->in->group[f->left[i]] : 0;
+        answer[i] = f->in->answer ? f->in->answer[f->left[i]] : 0;
     }
     greedy_input in = *f->in;
     in.unit = unit;
     in.group = group;
+    in.answer = answer;
     in.n_rows = f->n_left;
     if (st == ST_OK) st = greedy_run(&in, f->o, v, e);
     for (size_t i = 0; st == ST_OK && i < f->n_left; i++) {
@@ -78,6 +83,7 @@ static status decide_left(forcing *f, err *e)
     for (size_t k = 0; k < f->n_odd; k++) f->out[f->odd[k]] = (verdict){NO_ROW, 1};
     free(unit);
     free(group);
+    free(answer);
     free(v);
     return st;
 }

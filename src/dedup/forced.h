@@ -5,7 +5,7 @@
 #include "dedup/greedy.h"
 
 /* As greedy_run, but the first n_forced rows are kept, near to each other or not; every other row
- * is dropped as ever if an earlier kept row of its group has cosine >= threshold.  Neither prior
+ * is dropped as ever if an earlier kept row that it meets has cosine >= threshold.  Neither prior
  * nor margin may be given. */
 status forced_run(const greedy_input *in, size_t n_forced, const greedy_options *o, verdict *out,
                   err *e) MUST_USE;

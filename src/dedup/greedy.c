@@ -7,7 +7,7 @@
  *
  * What decides is cosine_exact, in double precision.  Which pairs it is computed for is decided by
  * bounds that miss none: integer codes first (join.c), then a float32 product.  Rows with the
- * same vector and group are one entry, which remembers which kept rows it has met and the
+ * same vector, group and answer are one entry, which remembers which kept rows it has met and the
  * nearest of them: a repeated text costs no second search.  Groups are decided one by
  * one, small ones without any code.
  *
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intern.h"
 #include "dedup/decide.h"
 
 enum {
@@ -34,6 +35,13 @@ double cosine_exact(const float *x, const float *y, size_t dim)
     double sum = 0;
     for (size_t i = 0; i < dim; i++) sum += (double)x[i] * (double)y[i];
     return sum;
+}
+
+double answers_cosine(const greedy_input *in, uint32_t a, uint32_t b)
+{
+    const float *x = in->answers + (size_t)a * in->dim, *y = in->answers + (size_t)b * in->dim;
+    if (a == b || memcmp(x, y, in->dim * sizeof *x) == 0) return HUGE_VAL;
+    return cosine_exact(x, y, in->dim);
 }
 
 static void run_release(run *r)
@@ -79,29 +87,60 @@ static double floor_of(const run *r, uint32_t vector)
     return fmin(in->threshold, cosine_exact(v, v, in->dim));
 }
 
-/* Vectors with the same bits are one, if they are exact; vector and group of a row make its
- * entry. */
+/* Vectors with the same bits are one, if they are exact. */
+static uint32_t vector_of(const run *r, uint32_t row)
+{
+    const uint32_t unit = r->in->unit[row];
+    return r->in->margin ? unit : r->facts.first[unit];
+}
+
+/* *out: [n_rows] a number for each pair of vector and answer that occurs, to be freed; NULL where
+ * answers do not matter. */
+static status number_pairs(const run *r, uint32_t **out, err *e)
+{
+    const greedy_input *in = r->in;
+    const size_t n = in->answers ? in->n_rows : 0;
+    intern seen = {0};
+    uint64_t *keys = calloc(n + 1, sizeof *keys);
+    *out = in->answers ? calloc(n + 1, sizeof **out) : NULL;
+    bool ok = keys && (*out || !in->answers);
+    for (size_t i = 0; ok && i < n; i++) {
+        keys[i] = (uint64_t)vector_of(r, (uint32_t)i) << 32 | in->answer[i];
+        (*out)[i] = intern_add(&seen, (str){(const char *)&keys[i], sizeof keys[i]});
+        ok = (*out)[i] != INTERN_NONE;
+    }
+    intern_release(&seen);
+    free(keys);
+    return ok ? ST_OK : err_nomem(e, "deduplicating");
+}
+
+/* Vector, group and answer of a row make its entry. */
 static status make_entries(run *r, err *e)
 {
     const greedy_input *in = r->in;
-    uint32_t *entry_of = calloc(in->n_vectors + 1, sizeof *entry_of), first = 0;
-    if (!entry_of) return err_nomem(e, "deduplicating");
-    memset(entry_of, 0xFF, in->n_vectors * sizeof *entry_of);
+    const size_t n_kinds = in->answers ? in->n_rows : in->n_vectors;
+    uint32_t *entry_of = calloc(n_kinds + 1, sizeof *entry_of), *pair = NULL, first = 0;
+    status st = entry_of ? number_pairs(r, &pair, e) : err_nomem(e, "deduplicating");
+    if (st) goto done;
+    memset(entry_of, 0xFF, n_kinds * sizeof *entry_of);
     for (size_t i = 0; i < in->n_rows; i++) {
-        const uint32_t row = r->rows[i], unit = in->unit[row];
-        const uint32_t vector = in->margin ? unit : r->facts.first[unit];
+        const uint32_t row = r->rows[i], vector = vector_of(r, row);
+        const uint32_t kind = pair ? pair[row] : vector;
         if (i && in->group && in->group[row] != in->group[r->rows[i - 1]]) first = r->n_entries;
-        if (entry_of[vector] == NO_NUMBER || entry_of[vector] < first) {
-            entry_of[vector] = r->n_entries;
+        if (entry_of[kind] == NO_NUMBER || entry_of[kind] < first) {
+            entry_of[kind] = r->n_entries;
             r->entries[r->n_entries++] = (entry){.best = -HUGE_VAL,
                                                  .vector = vector,
+                                                 .answer = pair ? in->answer[row] : 0,
                                                  .floor = floor_of(r, vector),
                                                  .slot = NO_NUMBER};
         }
-        r->of[row] = entry_of[vector];
+        r->of[row] = entry_of[kind];
     }
+done:
     free(entry_of);
-    return ST_OK;
+    free(pair);
+    return st;
 }
 
 /* The rows of the group that begins at place `from`; *small: few entries. */

@@ -1,6 +1,7 @@
 /* greedy.h - keep the first of every group of near-duplicates, exactly.
  *
- * Row i is dropped if an earlier kept row of its group has cosine >= threshold. */
+ * Row i is dropped if an earlier kept row of its group has cosine >= threshold; with answers, one
+ * whose answer is as near too. */
 #ifndef TAMIS_DEDUP_GREEDY_H
 #define TAMIS_DEDUP_GREEDY_H
 
@@ -21,6 +22,11 @@ typedef struct greedy_input {
     size_t n_rows;         /* in final order; below ROW_UNKNOWN */
     double threshold;      /* 0 < threshold <= 1 */
 
+    /* With answers, rows meet only where the cosine of their answers is at or above the threshold,
+     * too, or these have the same bits.  NULL: answers do not matter.  Not with a margin. */
+    const float *answers;   /* [any, dim] unit vectors */
+    const uint32_t *answer; /* [n_rows] which of them each row has */
+
     /* Vectors that are only near the true ones.  margin[v]: what v's error may add to a cosine;
      * 0: it is exact; NULL: all are.  doubtful: [n_vectors], out, NULL if margin is: 1 for each
      * vector that is not exact and that an uncertain decision rests on, else 0.  A decision is
@@ -32,7 +38,7 @@ typedef struct greedy_input {
 
     /* What an earlier run said of these rows; NULL: nothing.  [n_rows], in row numbers of this
      * list; kept_row may be ROW_UNKNOWN.  The rows that are known stood in that run's list in
-     * this order, with the same vectors and groups, among others that are gone; dimension
+     * this order, with the same vectors, groups and answers, among others that are gone; dimension
      * and threshold were the same, and there was no margin.  It saves work and changes nothing;
      * with a margin it is not used. */
     const verdict *prior;
@@ -53,9 +59,9 @@ typedef struct greedy_options {
     greedy_counts *counts; /* out; may be NULL */
 } greedy_options;
 
-/* out: [n_rows].  For a dropped row: the kept row before it with the highest cosine, ties
- * to the earliest, and that cosine (double precision, index ascending); with a margin, some kept
- * row before it that is near enough.  Rows with the same unit are duplicates whatever the
+/* out: [n_rows].  For a dropped row: of the kept rows before it that it meets, the one with the
+ * highest cosine, ties to the earliest, and that cosine (double precision, index ascending); with
+ * a margin, some kept row before it that is near enough.  Rows with the same unit are duplicates whatever the
  * threshold, and without a margin so are rows whose vectors have the same bits.  Memory linear in
  * rows.  The result does not depend on plan, threads, blocks or instruction set.
  * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite or nowhere near unit length, or no
@@ -64,5 +70,8 @@ status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out,
 
 /* The cosine that decides: double precision, one plain loop, index ascending. */
 double cosine_exact(const float *x, const float *y, size_t dim);
+
+/* That of two of in->answers; HUGE_VAL where they have the same bits. */
+double answers_cosine(const greedy_input *in, uint32_t a, uint32_t b);
 
 #endif

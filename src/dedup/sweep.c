@@ -6,7 +6,10 @@
  * earlier rows are final when a row is decided, so one pass in order gives what greedy_run gives
  * at each threshold, and no list of pairs is needed.
  *
- * Rows with the same vector and group are one entry: all but the first fall at any threshold, or,
+ * With answers a pair counts by the lower of its two cosines: that is what reaches a threshold when
+ * both do.  The question's alone is what the search for pairs goes by.
+ *
+ * Rows with the same vector, group and answer are one entry: all but the first fall at any threshold, or,
  * being forced, stay at any.  An entry that begins with a forced row loses no bit.
  * Groups never meet and are gone through one after the other.  Entries go by in blocks: in
  * parallel against the entries before the block, then in order against those of the block, whose
@@ -30,10 +33,11 @@ enum {
 };
 
 typedef struct entry {
-    uint32_t vector, group, row; /* row: its first */
-    uint32_t bits;               /* thresholds at which it is kept, so far */
-    uint32_t nearest;            /* number, in its group, of the nearest one kept HERE */
-    double best;                 /* its cosine; -1: none so far */
+    uint32_t vector, group, answer;
+    uint32_t row;     /* its first */
+    uint32_t bits;    /* thresholds at which it is kept, so far */
+    uint32_t nearest; /* number, in its group, of the nearest one kept HERE */
+    double best;      /* its cosine; -1: none so far */
 } entry;
 
 /* A pair within a block. */
@@ -78,18 +82,21 @@ static status make_entries(run *r, err *e)
 {
     const greedy_input *in = r->in;
     intern seen = {0};
-    uint64_t *keys = calloc(in->n_rows + 1, sizeof *keys);
+    struct entry_key {
+        uint32_t vector, group, answer;
+    } *keys = calloc(in->n_rows + 1, sizeof *keys);
     r->entries = calloc(in->n_rows + 1, sizeof *r->entries);
     status st = keys && r->entries ? ST_OK : err_nomem(e, "tuning");
     for (size_t i = 0; st == ST_OK && i < in->n_rows; i++) {
-        uint32_t vector = r->facts.first[in->unit[i]], group = in->group ? in->group[i] : 0;
-        keys[i] = (uint64_t)vector << 32 | group;
+        keys[i] = (struct entry_key){r->facts.first[in->unit[i]], in->group ? in->group[i] : 0,
+                                     in->answers ? in->answer[i] : 0};
         uint32_t k = intern_add(&seen, (str){(const char *)&keys[i], sizeof keys[i]});
         if (k == INTERN_NONE)
             st = err_nomem(e, "tuning");
         else if (k == r->n)
-            r->entries[r->n++] = (entry){.vector = vector,
-                                         .group = group,
+            r->entries[r->n++] = (entry){.vector = keys[i].vector,
+                                         .group = keys[i].group,
+                                         .answer = keys[i].answer,
                                          .row = (uint32_t)i,
                                          .bits = (1u << N_BITS) - 1,
                                          .best = -1};
@@ -132,7 +139,23 @@ static double limit_of(const run *r, const entry *n)
     double limit = n->best > r->lowest ? n->best : r->lowest;
     for (size_t i = 0; i < N_BITS; i++)
         if (n->bits >> i & 1 && r->thresholds[i] < limit) limit = r->thresholds[i];
-    return limit;
+    if (!r->in->answers) return limit;
+    /* Its own vector may come again, with another answer, and is to be found at any limit. */
+    double itself = r->facts.squares[n->vector] * (1 - 1e-9);
+    return itself < limit ? itself : limit;
+}
+
+/* What decides of a pair. */
+static double cosine_of(const run *r, const entry *a, const entry *b)
+{
+    const greedy_input *in = r->in;
+    const float *x = in->vectors + (size_t)a->vector * in->dim;
+    const float *y = in->vectors + (size_t)b->vector * in->dim;
+    double cosine = cosine_exact(x, y, in->dim);
+    if (!in->answers) return cosine;
+    double other = answers_cosine(in, a->answer, b->answer);
+    if (a->vector == b->vector) cosine = other < 1 ? other : 1; /* a repeat at any threshold */
+    return other < cosine ? other : cosine;
 }
 
 /* A pair with an earlier entry that is final. */
@@ -175,12 +198,10 @@ static void found(void *ctx, size_t query, uint32_t member)
 {
     looking *l = ctx;
     const run *r = l->r;
-    const size_t dim = r->in->dim;
     uint32_t number = l->first + (uint32_t)query;
     entry *n = &r->group[number];
     if (member >= number) return;
-    double cosine = cosine_exact(r->in->vectors + (size_t)n->vector * dim,
-                                 r->in->vectors + (size_t)r->group[member].vector * dim, dim);
+    double cosine = cosine_of(r, n, &r->group[member]);
     if (cosine < l->limits[query]) return;
     if (member >= r->block) {
         note(l->w, number, member, cosine);

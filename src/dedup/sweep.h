@@ -9,7 +9,7 @@ enum { SWEEP_FIRST = 70, SWEEP_STEPS = 30, SWEEP_PAIRS = 40 };
 
 typedef struct sweep_pair {
     uint32_t row, earlier; /* the first rows of two distinct vectors */
-    double score;          /* their cosine */
+    double score;          /* their cosine; with answers, the lower one of the two */
 } sweep_pair;
 
 typedef struct sweep {
@@ -31,7 +31,8 @@ static inline double sweep_threshold(size_t step)
 
 /* As forced_run (forced.h), without prior and margins: the kept counts are those of forced_run at
  * each threshold, whatever the threads and instruction set.  No forced row is among the pairs that
- * are shown, since no cosine decides it, but as the earlier one.  Memory linear in rows. */
+ * are shown, since no cosine decides it, but as the earlier one.  With answers, the distinct
+ * vectors are distinct pairs of vector and answer.  Memory linear in rows. */
 status sweep_run(const greedy_input *in, size_t n_forced, const greedy_options *o, sweep *out,
                  err *e) MUST_USE;
 

@@ -47,9 +47,9 @@ static status cut_pairs(const cuts_input *in, const part *a, const part *b, cons
     scan_row *kept = calloc(a->n + 1, sizeof *kept), *others = calloc(b->n + 1, sizeof *others);
     status st = kept && others ? ST_OK : err_nomem(e, "verifying");
     for (uint32_t i = 0; st == ST_OK && i < a->n; i++)
-        kept[i] = (scan_row){in->unit[a->turns[i]], 0, i};
+        kept[i] = (scan_row){.unit = in->unit[a->turns[i]], .order = i};
     for (uint32_t i = 0; st == ST_OK && i < b->n; i++)
-        others[i] = (scan_row){in->unit[b->turns[i]], 0, (uint32_t)a->n + i};
+        others[i] = (scan_row){.unit = in->unit[b->turns[i]], .order = (uint32_t)a->n + i};
     scan_input scan = {.vectors = in->vectors,
                        .dim = in->dim,
                        .kept = kept,

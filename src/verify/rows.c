@@ -2,7 +2,7 @@
  *
  * A row names its interaction, not its turn: of the interaction's turns it is the first that says
  * the same and that no earlier row is.  Two turns of one interaction that say the same have the
- * same vector, so only the first of them can be kept. */
+ * same vectors, of question and answer, so only the first of them can be kept. */
 #include "verify/rows.h"
 
 #include <errno.h>
@@ -138,7 +138,9 @@ static status take_row(reading *r, const claim *c, err *e)
         mine->interaction_id = arena_str(&out->texts, c->texts[ID]);
         mine->bot_id = arena_str(&out->texts, c->texts[BOT_ID]);
         mine->user_utterance = arena_str(&out->texts, c->texts[USER_UTTERANCE]);
-        if (!mine->interaction_id.p || !mine->bot_id.p || !mine->user_utterance.p)
+        mine->bot_response = arena_str(&out->texts, c->texts[BOT_RESPONSE]);
+        if (!mine->interaction_id.p || !mine->bot_id.p || !mine->user_utterance.p ||
+            !mine->bot_response.p)
             st = err_nomem(e, "reading rows");
     } else {
         const turn *t = &r->x->turns[k];
@@ -146,6 +148,7 @@ static status take_row(reading *r, const claim *c, err *e)
         mine->interaction_id = t->of->id;
         mine->bot_id = t->of->bot_id;
         mine->user_utterance = t->user_utterance;
+        mine->bot_response = t->bot_response;
     }
     if (st == ST_OK) st = check_row(r, c, k, e);
     out->n++;

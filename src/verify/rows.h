@@ -22,7 +22,7 @@ uint32_t turn_index_at(const turn_index *x, str id, int64_t number);
 typedef struct row {
     uint32_t turn; /* that it is; NO_ROW: the store has none that says the same */
     uint64_t line; /* where it begins in the file, from 1 */
-    str interaction_id, bot_id, user_utterance;
+    str interaction_id, bot_id, user_utterance, bot_response;
 } row;
 
 typedef struct rows {

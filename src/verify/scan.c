@@ -28,7 +28,7 @@ enum {
 };
 
 typedef struct query {
-    uint32_t unit;
+    uint32_t unit, answer;
     uint32_t limit; /* it looks at the first `limit` kept rows of its group */
     uint32_t kept;  /* the kept row that it is; NO_ROW: dropped rows */
     uint32_t next;  /* dropped: its first occurrence that has no answer yet, ... */
@@ -96,6 +96,13 @@ static bool same_bits(const scan_input *in, uint32_t a, uint32_t b)
 bool scan_too_near(const scan_input *in, uint32_t unit_a, uint32_t unit_b, double cosine)
 {
     return cosine >= in->threshold || same_bits(in, unit_a, unit_b);
+}
+
+bool scan_meets(const scan_input *in, const scan_row *a, const scan_row *b)
+{
+    if (a->group != b->group) return false;
+    return !in->by_answer ||
+           scan_too_near(in, a->answer, b->answer, scan_cosine(in, a->answer, b->answer));
 }
 
 /* The margin, and the highest cosine that could be below the threshold and still decide: that of a
@@ -166,13 +173,14 @@ static status allocate(scan *s, err *e)
     return ok ? ST_OK : err_nomem(e, "verifying");
 }
 
-/* Kept rows by group (counting sort, so in order), dropped rows by group, vector and order. */
+/* Kept rows by group (counting sort, so in order), dropped rows by group, vectors and order. */
 static int by_vector_cmp(const void *pa, const void *pb, void *ctx)
 {
     const scan_row *rows = ctx, *a = &rows[*(const uint32_t *)pa],
                    *b = &rows[*(const uint32_t *)pb];
     if (a->group != b->group) return a->group < b->group ? -1 : 1;
     if (a->unit != b->unit) return a->unit < b->unit ? -1 : 1;
+    if (a->answer != b->answer) return a->answer < b->answer ? -1 : 1;
     return (a->order > b->order) - (a->order < b->order);
 }
 
@@ -217,16 +225,23 @@ static void make_queries(scan *s, uint32_t g, size_t *at)
     s->n_kept = s->first_of[g + 1] - s->first_of[g];
     s->n_queries = 0;
     for (size_t i = 0; i < s->n_kept; i++)
-        s->queries[s->n_queries++] =
-            (query){.unit = in->kept[s->kept[i]].unit, .limit = (uint32_t)i, .kept = s->kept[i]};
+        s->queries[s->n_queries++] = (query){.unit = in->kept[s->kept[i]].unit,
+                                             .answer = in->kept[s->kept[i]].answer,
+                                             .limit = (uint32_t)i,
+                                             .kept = s->kept[i]};
     for (; *at < in->n_dropped; ++*at) {
         const scan_row *row = &in->dropped[s->by_vector[*at]];
         if (row->group != g) break;
         query *q = &s->queries[s->n_queries ? s->n_queries - 1 : 0];
-        bool again = s->n_queries && q->kept == NO_ROW && q->unit == row->unit;
+        bool again =
+            s->n_queries && q->kept == NO_ROW && q->unit == row->unit && q->answer == row->answer;
         if (!again) {
             q = &s->queries[s->n_queries++];
-            *q = (query){.unit = row->unit, .kept = NO_ROW, .next = (uint32_t)*at, .best = -2};
+            *q = (query){.unit = row->unit,
+                         .answer = row->answer,
+                         .kept = NO_ROW,
+                         .next = (uint32_t)*at,
+                         .best = -2};
             q->nearest = NO_ROW;
         }
         q->end = (uint32_t)*at + 1;
@@ -257,6 +272,13 @@ static void answer(scan *s, query *q, uint32_t seen)
             (scan_nearest){q->best, q->is_covered ? q->nearest : NO_ROW, q->is_covered};
 }
 
+/* Whether a query and a kept row of its group, that come near, meet. */
+static bool meets(const scan *s, const query *q, uint32_t kept)
+{
+    const scan_row mine = {.unit = q->unit, .answer = q->answer, .group = s->in->kept[kept].group};
+    return scan_meets(s->in, &mine, &s->in->kept[kept]);
+}
+
 static void weigh_dropped(scan *s, worker *w, query *q, uint32_t j)
 {
     uint32_t kept = s->kept[j], unit = s->in->kept[kept].unit;
@@ -264,6 +286,7 @@ static void weigh_dropped(scan *s, worker *w, query *q, uint32_t j)
     bool covers = scan_too_near(s->in, q->unit, unit, cosine);
     w->n_exact++;
     if (!(cosine > q->best) && (q->is_covered || !covers)) return;
+    if (!meets(s, q, kept)) return;
     answer(s, q, j);
     q->is_covered |= covers;
     if (cosine > q->best) {
@@ -277,7 +300,7 @@ static void weigh_kept(scan *s, worker *w, const query *q, uint32_t j)
     uint32_t a = s->kept[j], unit = s->in->kept[a].unit;
     double cosine = scan_cosine(s->in, q->unit, unit);
     w->n_exact++;
-    if (scan_too_near(s->in, q->unit, unit, cosine)) s->out->n_near[q->kept]++;
+    if (scan_too_near(s->in, q->unit, unit, cosine) && meets(s, q, a)) s->out->n_near[q->kept]++;
     bool first = q->kept < w->b || (q->kept == w->b && a < w->a);
     if (cosine > w->closest || (cosine == w->closest && first)) {
         w->closest = cosine;

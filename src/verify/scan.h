@@ -14,9 +14,10 @@
 #include "record.h"
 
 typedef struct scan_row {
-    uint32_t unit;  /* its vector */
-    uint32_t group; /* rows of different groups never meet; below n_groups */
-    uint32_t order; /* place in the final order; NO_ROW: it has none, and stands for nobody */
+    uint32_t unit;   /* its vector */
+    uint32_t answer; /* its answer's, with by_answer */
+    uint32_t group;  /* rows of different groups never meet; below n_groups */
+    uint32_t order;  /* place in the final order; NO_ROW: it has none, and stands for nobody */
 } scan_row;
 
 typedef struct scan_input {
@@ -27,6 +28,7 @@ typedef struct scan_input {
     const scan_row *dropped; /* [n_dropped] each with an order that no kept row has */
     size_t n_dropped, n_groups;
     double threshold;
+    bool by_answer; /* rows meet only where their answers are too near to each other as well */
 } scan_input;
 
 typedef struct scan_options {
@@ -36,7 +38,7 @@ typedef struct scan_options {
     const stop_flag *stop; /* may be NULL */
 } scan_options;
 
-/* Of the kept rows of its group that are earlier in order: the one with the highest cosine, ties
+/* Of the kept rows that it meets and that are earlier in order: the one with the highest cosine, ties
  * to the earliest.  When it is not covered, kept is NO_ROW. */
 typedef struct scan_nearest {
     double score;
@@ -46,9 +48,10 @@ typedef struct scan_nearest {
 
 typedef struct scan_result {
     scan_nearest *nearest; /* [n_dropped] */
-    uint32_t *n_near;      /* [n_kept] kept rows before it, of its group, that are too near */
+    uint32_t *n_near;      /* [n_kept] kept rows before it that it meets and is too near to */
     double closest;        /* the highest cosine of two kept rows of a group; ties to the ... */
     uint32_t a, b;         /* ... first b, then a; a < b, numbers among the kept */
+                           /* (whatever their answers) */
     bool has_closest;      /* false: no two kept rows share a group */
     uint64_t n_pairs, n_exact;
 } scan_result;
@@ -64,5 +67,8 @@ double scan_cosine(const scan_input *in, uint32_t unit_a, uint32_t unit_b);
 /* Whether two rows of a group may not both be kept: the threshold is reached, or their vectors have
  * the same bits. */
 bool scan_too_near(const scan_input *in, uint32_t unit_a, uint32_t unit_b, double cosine);
+
+/* Whether two rows are compared at all. */
+bool scan_meets(const scan_input *in, const scan_row *a, const scan_row *b);
 
 #endif

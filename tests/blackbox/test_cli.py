@@ -143,7 +143,7 @@ DEFAULTS = {
     "redact.action": "label", "redact.key_env": "TAMIS_REDACT_KEY", "redact.key_file": "",
     "redact.store": "no", "embed.model": "",
     "embed.precision": "exact", "dedup.threshold": "0.85", "dedup.domain": "all",
-    "dedup.keep": "newest", "dedup.pins": "",
+    "dedup.keep": "newest", "dedup.answers": "ignore", "dedup.pins": "",
     "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
     "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": "",
     "export.rasa": "", "export.cognigy": "", "export.train": "", "export.valid": "", "export.test": "",

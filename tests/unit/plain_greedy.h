@@ -30,8 +30,8 @@ static inline float *random_floats(size_t n)
 }
 
 typedef struct rows {
-    float *vectors;
-    uint32_t *unit, *group;
+    float *vectors, *answers;
+    uint32_t *unit, *group, *answer;
     greedy_input in;
 } rows;
 
@@ -40,6 +40,8 @@ static inline void rows_free(rows *r)
     free(r->vectors);
     free(r->unit);
     free(r->group);
+    free(r->answers);
+    free(r->answer);
 }
 
 static inline void normalise(float *x, size_t dim)
@@ -53,7 +55,9 @@ static inline void normalise(float *x, size_t dim)
 static inline rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double spread,
                              uint32_t groups)
 {
-    rows r = {random_floats(n_vectors * dim), calloc(n_rows + 1, 4), calloc(n_rows + 1, 4), {0}};
+    rows r = {.vectors = random_floats(n_vectors * dim),
+              .unit = calloc(n_rows + 1, 4),
+              .group = calloc(n_rows + 1, 4)};
     assert_true(r.unit && r.group);
     for (size_t v = 0; v < n_vectors; v++) {
         float *x = r.vectors + v * dim;
@@ -78,6 +82,27 @@ static inline rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double
     return r;
 }
 
+/* Gives each row one of n answers, some of which are near to each other, some the same. */
+static inline void give_answers(rows *r, size_t n, double spread)
+{
+    rows other = make_rows(r->in.n_rows, n, r->in.dim, spread, 1);
+    r->answers = other.vectors;
+    r->answer = other.unit;
+    free(other.group);
+    r->in.answers = r->answers;
+    r->in.answer = r->answer;
+}
+
+/* Do rows i and k meet? */
+static inline bool plain_meets(const greedy_input *in, size_t i, size_t k)
+{
+    if (in->group && in->group[i] != in->group[k]) return false;
+    if (!in->answers) return true;
+    const float *x = in->answers + in->answer[i] * in->dim;
+    const float *y = in->answers + in->answer[k] * in->dim;
+    return cosine_exact(x, y, in->dim) >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0;
+}
+
 /* The rule as it is worded. */
 static inline void plain(const greedy_input *in, verdict *out)
 {
@@ -87,7 +112,7 @@ static inline void plain(const greedy_input *in, verdict *out)
         out[i] = (verdict){NO_ROW, -HUGE_VAL};
         for (size_t k = 0; k < i; k++) {
             const float *y = in->vectors + in->unit[k] * in->dim;
-            if (out[k].kept_row != NO_ROW || (in->group && in->group[i] != in->group[k])) continue;
+            if (out[k].kept_row != NO_ROW || !plain_meets(in, i, k)) continue;
             double cosine = cosine_exact(x, y, in->dim);
             if (cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0) dropped = true;
             if (cosine > out[i].score) out[i] = (verdict){(uint32_t)k, cosine};

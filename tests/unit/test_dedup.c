@@ -86,6 +86,27 @@ static void test_thresholds(void **state)
     }
 }
 
+/* Rows that meet only where their answers are near: few vectors with many answers, and the other
+ * way round, below, at and beyond what a cosine with itself can be. */
+static void test_answers(void **state)
+{
+    (void)state;
+    static const double thresholds[] = {0.85, 0.5, 0.95, 1.0, 0.9999999};
+    static const size_t sizes[][2] = {{300, 9}, {40, 40}, {6, 300}};
+    for (size_t i = 0; i < 15; i++) {
+        rows r = make_rows(400 + 100 * (i % 4), sizes[i % 3][0], 16 + 8 * (i % 3),
+                           i < 9 ? 0.4 : 0.02, i % 4 ? 1 : 3);
+        r.in.threshold = thresholds[i / 3];
+        give_answers(&r, sizes[i % 3][1], i < 9 ? 0.4 : 0.02);
+        check_all(&r);
+    }
+    rows r = make_rows(3500, 1500, 32, 0.4, 1);
+    size_t kept;
+    give_answers(&r, 700, 0.4);
+    check(&r.in, 2, isa_best(), &kept);
+    rows_free(&r);
+}
+
 /* A cosine exactly at the threshold is a duplicate; one double below is not. */
 static void test_at_the_threshold(void **state)
 {
@@ -172,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_at_the_threshold),
         cmocka_unit_test(test_ties_go_to_the_earliest),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

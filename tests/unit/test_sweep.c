@@ -170,6 +170,24 @@ static void test_forced(void **state)
     }
 }
 
+static void test_answers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        rows r = make_rows(1200, i % 2 ? 60 : 700, 64, 0.09, i < 2 ? 1 : 3);
+        give_answers(&r, i % 2 ? 300 : 40, 0.09);
+        r.in.threshold = i ? 0.85 : 1;
+        size_t n_forced = i * 30;
+        sweep s = sweep_forced(&r, n_forced, ISA_SCALAR, 3);
+        check_kept(&r, n_forced, &s);
+        verdict *v = forced_at(&r, n_forced, r.in.threshold);
+        for (size_t k = 0; k < s.n_above; k++) assert_true(v[s.above[k].row].kept_row != NO_ROW);
+        for (size_t k = 0; k < s.n_below; k++) assert_true(v[s.below[k].row].kept_row == NO_ROW);
+        free(v);
+        rows_free(&r);
+    }
+}
+
 static void test_threads_and_instructions(void **state)
 {
     (void)state;
@@ -197,10 +215,9 @@ static void test_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_threshold),
-        cmocka_unit_test(test_threads_and_instructions),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_each_threshold), cmocka_unit_test(test_threads_and_instructions),
+        cmocka_unit_test(test_nothing),        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

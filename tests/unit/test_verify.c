@@ -65,13 +65,23 @@ static problem make_problem(size_t n, size_t dim, uint32_t n_groups, double thre
     size_t n_kept = 0, n_dropped = 0, n_placed = n - n / 10;
     for (uint32_t i = 0; i < n; i++) {
         bool placed = i < n_placed;
-        scan_row row = {random_below((uint32_t)n), random_below(n_groups), placed ? i : NO_ROW};
+        scan_row row = {.unit = random_below((uint32_t)n),
+                        .answer = i * 7 % 12 % (uint32_t)n,
+                        .group = random_below(n_groups),
+                        .order = placed ? i : NO_ROW};
         if (placed && random_below(2))
             p.dropped[n_dropped++] = row;
         else
             p.kept[n_kept++] = row;
     }
-    p.in = (scan_input){p.vectors, dim, p.kept, n_kept, p.dropped, n_dropped, n_groups, threshold};
+    p.in = (scan_input){.vectors = p.vectors,
+                        .dim = dim,
+                        .kept = p.kept,
+                        .n_kept = n_kept,
+                        .dropped = p.dropped,
+                        .n_dropped = n_dropped,
+                        .n_groups = n_groups,
+                        .threshold = threshold};
     return p;
 }
 
@@ -96,6 +106,12 @@ static bool too_near(const scan_input *in, uint32_t a, uint32_t b)
     return cosine(in, a, b) >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0;
 }
 
+/* Are the rows, of one group, compared? */
+static bool meet(const scan_input *in, const scan_row *a, const scan_row *b)
+{
+    return !in->by_answer || too_near(in, a->answer, b->answer);
+}
+
 static void check_nearest(const scan_input *in, const scan_result *got)
 {
     for (size_t i = 0; i < in->n_dropped; i++) {
@@ -104,7 +120,7 @@ static void check_nearest(const scan_input *in, const scan_result *got)
         bool covered = false;
         double best = -2;
         for (size_t j = 0; j < in->n_kept && in->kept[j].order < row->order; j++) {
-            if (in->kept[j].group != row->group) continue;
+            if (in->kept[j].group != row->group || !meet(in, row, &in->kept[j])) continue;
             double c = cosine(in, row->unit, in->kept[j].unit);
             covered |= too_near(in, row->unit, in->kept[j].unit);
             if (c > best) best = c, nearest = (uint32_t)j;
@@ -124,7 +140,8 @@ static void check_near(const scan_input *in, const scan_result *got)
         for (size_t i = 0; i < j; i++) {
             if (in->kept[i].group != in->kept[j].group) continue;
             double c = cosine(in, in->kept[j].unit, in->kept[i].unit);
-            n += too_near(in, in->kept[j].unit, in->kept[i].unit);
+            n += too_near(in, in->kept[j].unit, in->kept[i].unit) &&
+                 meet(in, &in->kept[i], &in->kept[j]);
             if (c > best) best = c, a = i, b = j;
         }
         assert_int_equal(got->n_near[j], n);
@@ -162,10 +179,14 @@ static void test_scan(void **state)
         size_t n = k % 5 ? 1 + random_below(400) : 60;
         problem p = make_problem(n, dims[k % 3], k % 4 ? 1 : 3, thresholds[k % 5]);
         check_scan(&p, k % 2 ? best : ISA_SCALAR, 1 + (int)(k % 3));
+        p.in.by_answer = true;
+        check_scan(&p, k % 2 ? ISA_SCALAR : best, 1 + (int)(k % 3));
         problem_release(&p);
     }
     for (uint32_t n_groups = 1; n_groups <= 2; n_groups++) { /* more than a chunk of kept rows */
         problem many = make_problem(5000, 16, n_groups, 0.5);
+        check_scan(&many, best, 3);
+        many.in.by_answer = true;
         check_scan(&many, best, 3);
         problem_release(&many);
     }
