@@ -5,7 +5,8 @@
  * as doubles so that a number of any length is legal up to the double range;
  * who needs the digits as they stand cuts them from the raw text.  jansson calls it an invalid
  * token when there is no memory for one, so its allocations go by here to be told apart: a good
- * record must not pass for a bad one. */
+ * record must not pass for a bad one.  Worse, jansson 2.14 does not look whether the buffer of a
+ * token could grow, and then reads on behind it: that buffer is given memory that was set aside. */
 #include "base/json.h"
 
 #include <ctype.h>
@@ -47,17 +48,48 @@ static int depth_of(str text)
 }
 
 static _Thread_local bool out_of_memory; /* in the parse that is going on */
+static _Thread_local buf spare;          /* ... for the buffer of a token */
+
+/* What the buffer of a token asks for when it grows: 16 bytes doubled. */
+static bool is_growth(size_t n)
+{
+    return n >= 32 && (n & (n - 1)) == 0;
+}
 
 static void *allocate(size_t n)
 {
     void *p = malloc(n);
-    if (!p) out_of_memory = true;
+    if (p) return p;
+    out_of_memory = true;
+    if (!is_growth(n) || n > spare.cap - spare.n) return NULL;
+    p = spare.p + spare.n;
+    spare.n += n;
     return p;
+}
+
+static void give_back(void *p)
+{
+    uintptr_t at = (uintptr_t)p, from = (uintptr_t)spare.p;
+    if (at < from || at >= from + spare.cap) free(p);
 }
 
 static void watch_allocations(void)
 {
-    json_set_alloc_funcs(allocate, free);
+    json_set_alloc_funcs(allocate, give_back);
+}
+
+/* jansson's own part; NULL: it is not JSON, or out_of_memory says that there was none. */
+static json_t *load(str text, json_error_t *why)
+{
+    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+    out_of_memory = !buf_reserve(&spare, 4 * text.n + 64); /* all that a token of it can ask for */
+    json_t *root = out_of_memory ? NULL : json_loadb(text.p ? text.p : "", text.n, flags, why);
+    if (out_of_memory) { /* what it made all the same may lack members */
+        json_decref(root);
+        root = NULL;
+    }
+    buf_release(&spare);
+    return root;
 }
 
 status js_parse(str text, js **out, err *e)
@@ -68,13 +100,8 @@ status js_parse(str text, js **out, err *e)
     pthread_once(&once, watch_allocations);
     if (depth_of(text) > JS_DEPTH)
         return err_set(e, ST_FAILED, "JSON nested deeper than %d levels", JS_DEPTH);
-    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
-    out_of_memory = false;
-    json_t *root = json_loadb(text.p ? text.p : "", text.n, flags, &why);
-    if (out_of_memory) { /* what it made all the same may lack members */
-        json_decref(root);
-        return err_nomem(e, "reading JSON");
-    }
+    json_t *root = load(text, &why);
+    if (out_of_memory) return err_nomem(e, "reading JSON");
     if (!root) return err_set(e, ST_FAILED, "not JSON: %s (byte %d)", why.text, why.position);
     *out = (js *)root;
     return ST_OK;
