@@ -447,6 +447,8 @@ status config_load(config *c, const char *path, err *e)
             st = err_set(e, ST_USAGE, "%s, line %d: neither [section] nor key = value", path, line);
         else if (config_check(c, &r.first))
             st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line_of_shares(z), r.first.msg);
+        c->file = arena_str(&c->texts, str_from(path)).p;
+        if (st == ST_OK && !c->file) st = err_nomem(e, "reading the configuration");
     } else {
         st = e->code = ST_USAGE;
     }

@@ -48,6 +48,7 @@ typedef struct config {
         const char *csv, *jsonl, *chat, *removed, *report;
         const char *train, *valid, *test, *rasa, *cognigy, *conflicts, *manifest, *columns;
     } export;
+    const char *file; /* that it was loaded from; NULL: none */
     arena texts;
 } config;
 

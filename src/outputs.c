@@ -29,7 +29,7 @@ void outputs_paths(const config *c, const char *paths[OUT_COUNT])
 
 /* --- one path, one file --------------------------------------------------------------------- */
 
-enum { READ_FILES = 6, STORE_FILES = 5, TAKEN_MAX = OUT_COUNT + READ_FILES + STORE_FILES };
+enum { READ_FILES = 7, STORE_FILES = 5, TAKEN_MAX = OUT_COUNT + READ_FILES + STORE_FILES };
 
 /* Paths that are spoken for. */
 typedef struct taken {
@@ -73,6 +73,7 @@ static status take_inputs(taken *t, const config *c, err *e)
     const struct {
         const char *path, *key;
     } inputs[READ_FILES] = {
+        {c->file ? c->file : "", "--config"},
         {strcmp(c->source.path, "-") ? c->source.path : "", "source.path"},
         {c->source.client_secret_file, "source.client_secret_file"},
         {c->source.access_key_secret_file, "source.access_key_secret_file"},
@@ -86,6 +87,22 @@ static status take_inputs(taken *t, const config *c, err *e)
     return st;
 }
 
+static status take_output(taken *t, const char *path, const char *name, err *e)
+{
+    if (strcmp(path, "-") == 0)
+        return err_set(e, ST_USAGE,
+                       "export.%s = -: an export takes the place of a whole file, which standard "
+                       "output is not; name a file (./- for one of that name)",
+                       name);
+    status st = take(t, path, "export.", name, e);
+    for (size_t k = 0; st == ST_OK && k + 1 < t->n; k++)
+        if (strcmp(t->path[k], t->path[t->n - 1]) == 0)
+            st =
+                err_set(e, ST_USAGE, "export.%s = %s: that is the file of %s; it would be replaced",
+                        name, path, t->by[k]);
+    return st;
+}
+
 status outputs_check(const config *c, err *e)
 {
     taken t = {0};
@@ -95,16 +112,8 @@ status outputs_check(const config *c, err *e)
     status st = splits ? config_check(c, e) : ST_OK;
     if (st == ST_OK) st = take_store(&t, c->store.url, e);
     if (st == ST_OK) st = take_inputs(&t, c, e);
-    for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++) {
-        if (!*paths[i]) continue;
-        const char *name = summary_file_name(i);
-        st = take(&t, paths[i], "export.", name, e);
-        for (size_t k = 0; st == ST_OK && k + 1 < t.n; k++)
-            if (strcmp(t.path[k], t.path[t.n - 1]) == 0)
-                st = err_set(e, ST_USAGE,
-                             "export.%s = %s: that is the file of %s; it would be replaced", name,
-                             paths[i], t.by[k]);
-    }
+    for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)
+        if (*paths[i]) st = take_output(&t, paths[i], summary_file_name(i), e);
     taken_release(&t);
     return st;
 }

@@ -8,8 +8,8 @@
 /* The path of each file as configured; empty: it is not wanted. */
 void outputs_paths(const config *c, const char *paths[OUT_COUNT]);
 
-/* ST_USAGE: two of them have one path, or one has that of the store or of a file that is read,
- * which it would replace; or the shares of a split that is wanted make more than 1. */
+/* ST_USAGE: one is "-"; two of them have one path, or one has that of the store or of a file that
+ * is read, which it would replace; or the shares of a split that is wanted make more than 1. */
 status outputs_check(const config *c, err *e) MUST_USE;
 
 /* ST_FAILED: a file cannot be made where it should go.  Asked before the first is written, so

@@ -26,6 +26,8 @@ def contents(place):
     (["export.csv=tamis.db"], ["export.csv", "store.url"]),
     (["export.csv=link.db"], ["export.csv", "store.url"]),
     (["export.manifest=tamis.db-wal"], ["export.manifest", "store.url"]),
+    (["export.csv=./tamis.ini"], ["export.csv", "--config"]),
+    (["export.chat=-"], ["export.chat", "standard output", "./-"]),
     (["export.csv=pins.txt", "dedup.pins=pins.txt"], ["export.csv", "dedup.pins"]),
 ])
 @pytest.mark.parametrize("command", [["export"], ["run"], ["forget", "int_2"]])
