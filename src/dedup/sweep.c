@@ -14,8 +14,13 @@
  * Groups never meet and are gone through one after the other.  Entries go by in blocks: in
  * parallel against the entries before the block, then in order against those of the block, whose
  * pairs are few and were noted meanwhile.  What a pair can still change of an entry (a bit, its
- * nearest kept one) gives the limit below which pairs are passed over;
- * it rises as bits fall, so that a crowd of rewordings costs no more than it has to. */
+ * nearest kept one) gives the limit below which pairs are passed over; it rises as bits fall, so
+ * that a crowd of rewordings costs no more than it has to.
+ *
+ * As earlier entries are final, they may be looked at in any order.  They lie in tiers: those
+ * kept at the lowest threshold, which are few and take most low bits from the others; those kept
+ * at the input's threshold; the rest, which matter only from the lowest threshold on at which
+ * they are kept, by that. */
 #include "dedup/sweep.h"
 
 #include <math.h>
@@ -32,6 +37,13 @@ enum {
     BLOCK = 4 * SCAN_QUERIES /* entries */
 };
 
+/* Entries before the block, in the order in which they are looked at. */
+enum { LEADERS, KEPT, LOW, MIDDLE, HIGH, N_TIERS };
+
+/* Below which lowest threshold an entry belongs to LOW, and to MIDDLE. */
+#define LOW_END 0.80
+#define MIDDLE_END 0.90
+
 typedef struct entry {
     uint32_t vector, group, answer;
     uint32_t row;     /* its first */
@@ -39,6 +51,13 @@ typedef struct entry {
     uint32_t nearest; /* number, in its group, of the nearest one kept HERE */
     double best;      /* its cosine; -1: none so far */
 } entry;
+
+typedef struct tier {
+    join_set set;
+    uint32_t *entry; /* [set.n] number in its group */
+    size_t cap;
+    double floor; /* the lowest threshold at which any is kept */
+} tier;
 
 /* A pair within a block. */
 typedef struct noted {
@@ -64,7 +83,8 @@ typedef struct run {
     size_t n;
     size_t n_forced, n_again; /* rows; those of them that are not the first of their entry */
     entry *group;             /* the first of the group that is gone through */
-    join_set set;             /* its entries so far, the block's among them */
+    tier tiers[N_TIERS];      /* of its entries before the block, those kept at any threshold */
+    join_set set;             /* the block's entries */
     uint32_t block, block_end;
     worker *workers;
 } run;
@@ -133,16 +153,35 @@ static bool is_forced(const run *r, const entry *n)
     return n->row < r->n_forced;
 }
 
-/* What a cosine must reach to change anything of an entry. */
-static double limit_of(const run *r, const entry *n)
+/* The lowest threshold from `floor` on at which an entry is kept so far; HUGE_VAL: none. */
+static double lowest_kept(const run *r, const entry *n, double floor)
 {
-    double limit = n->best > r->lowest ? n->best : r->lowest;
+    double lowest = HUGE_VAL;
     for (size_t i = 0; i < N_BITS; i++)
-        if (n->bits >> i & 1 && r->thresholds[i] < limit) limit = r->thresholds[i];
+        if (n->bits >> i & 1 && r->thresholds[i] >= floor && r->thresholds[i] < lowest)
+            lowest = r->thresholds[i];
+    return lowest;
+}
+
+/* With answers, an entry's own vector may come again, and is to be found at any limit. */
+static double findable(const run *r, const entry *n, double limit)
+{
     if (!r->in->answers) return limit;
-    /* Its own vector may come again, with another answer, and is to be found at any limit. */
     double itself = r->facts.squares[n->vector] * (1 - 1e-9);
     return itself < limit ? itself : limit;
+}
+
+/* What a cosine with a member of a tier (NULL: of the block) must reach to change anything of an
+ * entry; HUGE_VAL: none can. */
+static double limit_in(const run *r, const entry *n, const tier *t)
+{
+    const bool kept_here = !t || t < &r->tiers[LOW];
+    double limit = lowest_kept(r, n, kept_here ? 0 : t->floor);
+    if (kept_here) {
+        double nearest = n->best > r->lowest ? n->best : r->lowest;
+        if (nearest < limit) limit = nearest;
+    }
+    return limit == HUGE_VAL ? limit : findable(r, n, limit);
 }
 
 /* What decides of a pair. */
@@ -175,8 +214,10 @@ static void take_pair(const run *r, entry *n, uint32_t member, double cosine)
 typedef struct looking {
     const run *r;
     worker *w;
-    uint32_t first; /* the first query's number in its group */
+    const tier *tier; /* NULL: the block */
+    uint32_t numbers[SCAN_QUERIES], vectors[SCAN_QUERIES];
     double limits[SCAN_QUERIES];
+    size_t n;
 } looking;
 
 static void note(worker *w, uint32_t query, uint32_t member, double cosine)
@@ -198,41 +239,54 @@ static void found(void *ctx, size_t query, uint32_t member)
 {
     looking *l = ctx;
     const run *r = l->r;
-    uint32_t number = l->first + (uint32_t)query;
+    uint32_t number = l->numbers[query];
     entry *n = &r->group[number];
+    member = l->tier ? l->tier->entry[member] : r->block + member;
     if (member >= number) return;
     double cosine = cosine_of(r, n, &r->group[member]);
     if (cosine < l->limits[query]) return;
-    if (member >= r->block) {
+    if (!l->tier) {
         note(l->w, number, member, cosine);
         return;
     }
     take_pair(r, n, member, cosine);
-    l->limits[query] = limit_of(r, n);
+    l->limits[query] = limit_in(r, n, l->tier);
+}
+
+/* Queries from..to against a tier, or (NULL) against those of the block before them. */
+static void look_in(looking *l, const tier *t, uint32_t from, uint32_t to)
+{
+    static const uint32_t none_seen[SCAN_QUERIES];
+    const run *r = l->r;
+    const join_set *set = t ? &t->set : &r->set;
+    l->tier = t;
+    l->n = 0;
+    for (uint32_t i = from; i < to; i++) {
+        l->limits[l->n] = limit_in(r, &r->group[i], t);
+        if (l->limits[l->n] == HUGE_VAL) continue;
+        l->vectors[l->n] = r->group[i].vector;
+        l->numbers[l->n++] = i;
+    }
+    join_search(r->join,
+                &(join_look){.set = set,
+                             .vectors = l->vectors,
+                             .seen = none_seen,
+                             .to = t ? set->n : to - r->block,
+                             .limits = l->limits,
+                             .n = l->n,
+                             .found = found,
+                             .ctx = l},
+                &l->w->scratch);
 }
 
 static void look(void *ctx, size_t item, int number)
 {
-    static const uint32_t none_seen[SCAN_QUERIES];
     const run *r = ctx;
-    looking l = {
-        .r = r, .w = &r->workers[number], .first = r->block + (uint32_t)item * SCAN_QUERIES};
-    uint32_t vectors[SCAN_QUERIES], left = r->block_end - l.first;
-    size_t n = left < SCAN_QUERIES ? left : SCAN_QUERIES;
-    for (size_t q = 0; q < n; q++) {
-        vectors[q] = r->group[l.first + q].vector;
-        l.limits[q] = limit_of(r, &r->group[l.first + q]);
-    }
-    join_search(r->join,
-                &(join_look){.set = &r->set,
-                             .vectors = vectors,
-                             .seen = none_seen,
-                             .to = l.first + (uint32_t)n,
-                             .limits = l.limits,
-                             .n = n,
-                             .found = found,
-                             .ctx = &l},
-                &l.w->scratch);
+    looking l = {.r = r, .w = &r->workers[number]};
+    const uint32_t from = r->block + (uint32_t)item * SCAN_QUERIES, left = r->block_end - from;
+    const uint32_t to = from + (left < SCAN_QUERIES ? left : SCAN_QUERIES);
+    for (const tier *t = r->tiers; t < r->tiers + N_TIERS; t++) look_in(&l, t, from, to);
+    look_in(&l, NULL, from, to);
 }
 
 /* --- blocks --------------------------------------------------------------------------------- */
@@ -273,10 +327,41 @@ static void tell(run *r, const entry *n)
         offer(s->above, &s->n_above, p, false);
 }
 
+static tier *tier_of(run *r, const entry *n, double lowest)
+{
+    if (lowest <= r->lowest) return &r->tiers[LEADERS];
+    if (n->bits >> HERE & 1) return &r->tiers[KEPT];
+    return &r->tiers[lowest < LOW_END ? LOW : lowest < MIDDLE_END ? MIDDLE : HIGH];
+}
+
+/* Puts the block's entries, which are final now, where later ones look for them. */
+static status file_block(run *r, err *e)
+{
+    status st = ST_OK;
+    for (uint32_t i = r->block; st == ST_OK && i < r->block_end; i++) {
+        const entry *n = &r->group[i];
+        const double lowest = lowest_kept(r, n, 0);
+        if (!n->bits) continue; /* takes nothing from anyone */
+        tier *t = tier_of(r, n, lowest);
+        if (t->set.n == t->cap) {
+            size_t cap = t->cap ? 2 * t->cap : BLOCK;
+            uint32_t *more = reallocarray(t->entry, cap, sizeof *more);
+            if (!more) return err_nomem(e, "tuning");
+            t->entry = more;
+            t->cap = cap;
+        }
+        if (!t->set.n || lowest < t->floor) t->floor = lowest;
+        t->entry[t->set.n] = i;
+        st = join_set_add(r->join, &t->set, n->vector, e);
+    }
+    return st;
+}
+
 static status run_block(run *r, err *e)
 {
     status st = ST_OK;
     worker *first = &r->workers[0];
+    join_set_clear(&r->set);
     for (uint32_t i = r->block; st == ST_OK && i < r->block_end; i++)
         st = join_set_add(r->join, &r->set, r->group[i].vector, e);
     if (st) return st;
@@ -290,7 +375,7 @@ static status run_block(run *r, err *e)
     }
     if (first->n_noted) settle(r, first);
     for (uint32_t i = r->block; i < r->block_end; i++) tell(r, &r->group[i]);
-    return ST_OK;
+    return file_block(r, e);
 }
 
 static status run_group(run *r, size_t from, size_t to, err *e)
@@ -298,7 +383,7 @@ static status run_group(run *r, size_t from, size_t to, err *e)
     status st = ST_OK;
     uint32_t n = (uint32_t)(to - from);
     r->group = r->entries + from;
-    join_set_clear(&r->set);
+    for (size_t i = 0; i < N_TIERS; i++) join_set_clear(&r->tiers[i].set);
     for (r->block = 0; st == ST_OK && r->block < n; r->block = r->block_end) {
         r->block_end = n - r->block < BLOCK ? n : r->block + BLOCK;
         if (r->o->stop && *r->o->stop) return err_set(e, ST_INCOMPLETE, "interrupted while tuning");
@@ -354,6 +439,10 @@ static void release(run *r)
     }
     free(r->workers);
     free(r->entries);
+    for (size_t i = 0; i < N_TIERS; i++) {
+        join_set_release(&r->tiers[i].set);
+        free(r->tiers[i].entry);
+    }
     join_set_release(&r->set);
     join_free(r->join);
     vector_facts_release(&r->facts);
