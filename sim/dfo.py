@@ -58,7 +58,8 @@ class Dfo(grants.Doors, Server):
 
     contacts, messages   what it holds
     bare                 messages come as a bare array
-    knows_dates          takes date[from] and date[to]; False: ignores them; None: refuses them
+    knows_dates          takes date[from] and date[to]; "from": heeds the first alone; False:
+                         ignores them; None: refuses them
     snapshot             a scroll goes on over what was there when it began; else by number, so that
                          what is deleted moves the rest
     """
@@ -141,7 +142,8 @@ class Dfo(grants.Doors, Server):
         found = [c for c in self.contacts if c["status"] == query.get("status[]", "closed")]
         if self.knows_dates:
             found = [c for c in found if (not low or text_of(instant(c["createdAt"])) >= low) and
-                     (not high or text_of(instant(c["createdAt"]))[:10] <= high)]
+                     (not high or self.knows_dates == "from" or
+                      text_of(instant(c["createdAt"]))[:10] <= high)]
         return sorted(found, key=lambda c: instant(c["createdAt"]))
 
     def _messages(self, id):

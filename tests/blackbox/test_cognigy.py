@@ -439,6 +439,23 @@ def test_unsettled_rows_wait(serve):
     assert ids(place) == 1
 
 
+@pytest.mark.matrix(7)
+@pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 16000}], ids=str)
+def test_a_session_from_the_future_moves_no_cursor(serve, talks, expected, ahead):
+    """Sessions of the present come after it; it takes no look-back to find them.  It waits for
+    its time."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    far, late = (conversation(name, said=name, timestamp=at.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+                 for name, at in (("s_far", now + datetime.timedelta(**ahead)),
+                                  ("s_now", now - datetime.timedelta(minutes=5))))
+    place = serve([*talks, far]).configure(source={"lookback": "1s"})
+    run(place, status=0)
+    check_is(place, expected([raw(t) for t in talks]))
+    place.tenant.add(cognigy.rows_of([late]))
+    run(place, status=0)
+    check_is(place, expected([raw(t) for t in [*talks, late]]))
+
+
 def test_doctor(serve, talks):
     place = serve(talks)
     told = place.json("doctor", env=ENV)

@@ -1,5 +1,6 @@
 """source.type = dfo: contacts and messages of Digital Engagement, the same data set."""
 
+import datetime
 import json
 import signal
 import time
@@ -45,6 +46,10 @@ def serve(tmp_path, small):
 
 def run(place, *args, **options):
     return place.run(*(args or ("run",)), env=KEY, timeout=60, **options)
+
+
+def stamp(at):
+    return at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def as_text(talks):
@@ -185,6 +190,25 @@ def test_contacts_come_while_reading(serve, talks, expected):
     assert run(place).status in (0, 3)
     run(place, status=0)
     check_is(place, expected(as_text(talks)))
+
+
+@pytest.mark.matrix(7)
+@pytest.mark.parametrize("knows_dates, days",
+                         [(True, 1), ("from", 1), ("from", 16000), (False, 16000)])
+def test_a_contact_from_the_future_moves_no_cursor(serve, talks, expected, knows_dates, days):
+    """Contacts of the present come after it; it takes no look-back to find them.  It waits for
+    its time."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    far = conversation("c_far", said="From the future", timestamp=stamp(
+        now + datetime.timedelta(days=days)))
+    late = conversation("c_now", said="Of now", timestamp=stamp(
+        now - datetime.timedelta(minutes=5)))
+    place = serve([*talks, far], knows_dates=knows_dates).configure(source={"lookback": "1s"})
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+    place.tenant.add(dfo.rows_of([late]))
+    run(place, status=0)
+    check_is(place, expected(as_text([*talks, late])))
 
 
 def nth(n, kind="contacts"):
