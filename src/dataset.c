@@ -14,6 +14,7 @@ void dataset_release(dataset *d)
 {
     free(d->turns);
     free(d->verdicts);
+    free(d->seconds);
     free(d->split);
     free(d->dropped);
     arena_release(&d->texts);

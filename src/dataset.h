@@ -9,6 +9,7 @@ typedef struct dataset {
     arena texts;
     turn *turns;       /* [n_turns] */
     verdict *verdicts; /* [n_turns], for the dedup stage to fill; NULL before dataset_load */
+    verdict *seconds;  /* [n_turns] greedy_options.second; NULL: not known */
     size_t n_turns, cap_turns;
     unsigned char *split; /* [n_turns] the part of each kept turn (curate/split.h); NULL: none */
     size_t n_pinned;      /* turns that stay whatever is near to them: the first ones */

@@ -81,14 +81,22 @@ static status dedup_turns(const job *j, dataset *d, const compared *c, const cha
                           const workshop *w, err *e)
 {
     greedy_input in;
-    verdict *prior = NULL;
+    known_rows prior = {0};
     greedy_options o = {.isa = w->isa, .pool = w->pool, .log = j->log, .stop = j->stop};
     status st = dedup_input(j, d, c, &in, e);
     /* Verdicts that pins had a part in say nothing of what the cosines alone would make. */
-    if (st == ST_OK && !j->pins) st = verdicts_review(j, d, fingerprint, &prior, e);
-    in.prior = prior;
+    if (st == ST_OK && !j->pins) {
+        st = verdicts_review(j, d, fingerprint, &prior, e);
+        free(d->seconds);
+        d->seconds = calloc(d->n_turns + 1, sizeof *d->seconds);
+        if (st == ST_OK && !d->seconds) st = err_nomem(e, "deduplicating");
+    }
+    in.prior = prior.verdicts;
+    in.prior_second = prior.seconds;
+    o.second = d->seconds;
     if (st == ST_OK) st = forced_run(&in, d->n_pinned, &o, d->verdicts, e);
-    free(prior);
+    free(prior.verdicts);
+    free(prior.seconds);
     free((void *)in.group);
     return st;
 }

@@ -3,9 +3,10 @@
  * Under the whole key they are taken as they are.  Under another they still spare most of the work
  * if vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text (and
  * answer, with dedup.answers = distinct) did not change ("curation.texts": 16 bytes of a SHA-256
- * for each row, in final order) keeps what was found out about it, and the deduplication decides
- * anew only what can have changed.  So that is good for new and forgotten interactions, late
- * ratings, another minimum. */
+ * for each row, in final order) keeps what was found out about it ("curation.seconds": for each row
+ * greedy_options.second, the row in four bytes and the cosine in eight, little-endian), and the
+ * deduplication decides anew only what can have changed.  So that is good for new and forgotten
+ * interactions, late ratings, another minimum. */
 #include "verdicts.h"
 
 #include <stdlib.h>
@@ -13,9 +14,8 @@
 #include "base/intern.h"
 #include "base/sha256.h"
 #include "dedup/greedy.h"
-#include "dedup/prior.h"
 
-enum { DIGEST = 16 };
+enum { DIGEST = 16, SECOND = 12 };
 
 status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
 {
@@ -45,7 +45,7 @@ static status describe_rule(const job *j, const char *fingerprint, buf *out, err
         buf_str(out, line);
         buf_char(out, '\n');
     }
-    buf_fmt(out, "model=%s\nformat=1\n", fingerprint);
+    buf_fmt(out, "model=%s\nformat=2\n", fingerprint);
     bool ok = buf_ok(&all) && buf_ok(out);
     buf_release(&all);
     return ok ? ST_OK : err_nomem(e, "curating");
@@ -66,20 +66,51 @@ static void digest_turn(const turn *t, bool answers, unsigned char out[SHA256_SI
     sha256_end(&s, out);
 }
 
+static void add_number(buf *to, uint64_t number, int bytes)
+{
+    for (int i = 0; i < bytes; i++) buf_char(to, (char)(unsigned char)(number >> 8 * i));
+}
+
+static uint64_t read_number(const char *from, int bytes)
+{
+    uint64_t number = 0;
+    for (int i = bytes; i--;) number = number << 8 | (unsigned char)from[i];
+    return number;
+}
+
+static void add_second(buf *to, verdict v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v.score, sizeof bits);
+    add_number(to, v.kept_row, 4);
+    add_number(to, bits, 8);
+}
+
+static verdict read_second(const char *from)
+{
+    const uint64_t bits = read_number(from + 4, 8);
+    verdict v = {.kept_row = (uint32_t)read_number(from, 4)};
+    memcpy(&v.score, &bits, sizeof bits);
+    return v;
+}
+
 static status store_rule(const job *j, const dataset *d, const char *fingerprint, err *e)
 {
-    buf key = {0}, texts = {0};
+    buf key = {0}, texts = {0}, seconds = {0};
     status st = describe_rule(j, fingerprint, &key, e);
     for (size_t i = 0; i < d->n_turns; i++) {
         unsigned char digest[SHA256_SIZE];
         digest_turn(&d->turns[i], job_compares_answers(j), digest);
         buf_add(&texts, digest, DIGEST);
+        if (d->seconds) add_second(&seconds, d->seconds[i]);
     }
-    if (st == ST_OK && !buf_ok(&texts)) st = err_nomem(e, "curating");
+    if (st == ST_OK && !(buf_ok(&texts) && buf_ok(&seconds))) st = err_nomem(e, "curating");
     if (st == ST_OK) st = store_set(j->store, "curation.rule", buf_view(&key), e);
     if (st == ST_OK) st = store_set(j->store, "curation.texts", buf_view(&texts), e);
+    if (st == ST_OK) st = store_set(j->store, "curation.seconds", buf_view(&seconds), e);
     buf_release(&key);
     buf_release(&texts);
+    buf_release(&seconds);
     return st;
 }
 
@@ -221,9 +252,10 @@ status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
 typedef struct reviewing {
     const job *job;
     row_index index;
-    buf texts;         /* [n_old] digests */
-    size_t n_old;      /* rows of the last curation */
-    verdict *old;      /* [n_old], kept_row: the keeper's row now */
+    buf texts;      /* [n_old] digests */
+    size_t n_old;   /* rows of the last curation */
+    buf seconds;    /* [n_old], or empty */
+    known_rows old; /* [n_old]; until number_keepers, the kept_row of a verdict is a row of now */
     uint32_t *old_row; /* [n_turns] */
 } reviewing;
 
@@ -243,7 +275,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
         kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
         if (kept == NO_ROW) kept = ROW_UNKNOWN;
     }
-    r->old[v->order] = (verdict){kept, v->score};
+    r->old.verdicts[v->order] = (verdict){kept, v->score};
     r->old_row[row] = (uint32_t)v->order;
     return ST_OK;
 }
@@ -252,25 +284,45 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
 static void number_keepers(reviewing *r)
 {
     for (size_t k = 0; k < r->n_old; k++) {
-        verdict *v = &r->old[k];
+        verdict *v = &r->old.verdicts[k];
         if (v->kept_row == NO_ROW || v->kept_row == ROW_UNKNOWN) continue;
         v->kept_row = r->old_row[v->kept_row];
         if (v->kept_row == NO_ROW) v->kept_row = ROW_UNKNOWN;
     }
 }
 
-static status review(const job *j, const dataset *d, reviewing *r, verdict *out, err *e)
+static verdict known_second(const reviewing *r, size_t k)
+{
+    const verdict unknown = {ROW_UNKNOWN, 0};
+    if (r->seconds.n != r->n_old * SECOND) return unknown;
+    verdict v = read_second(r->seconds.p + k * SECOND);
+    return v.kept_row < r->n_old || v.kept_row == NO_ROW ? v : unknown;
+}
+
+static status start_review(const job *j, const dataset *d, reviewing *r, err *e)
 {
     bool found;
     status st = store_get(j->store, "curation.texts", &r->texts, &found, e);
-    if (st == ST_OK && !buf_ok(&r->texts)) st = err_nomem(e, "curating");
+    if (st == ST_OK) st = store_get(j->store, "curation.seconds", &r->seconds, &found, e);
+    if (st == ST_OK && !(buf_ok(&r->texts) && buf_ok(&r->seconds))) st = err_nomem(e, "curating");
     if (st) return st;
     r->n_old = r->texts.n / DIGEST;
-    r->old = calloc(r->n_old + 1, sizeof *r->old);
+    r->old =
+        (known_rows){calloc(r->n_old + 1, sizeof(verdict)), calloc(r->n_old + 1, sizeof(verdict))};
     r->old_row = malloc((d->n_turns + 1) * sizeof *r->old_row);
-    if (!r->old || !r->old_row) return err_nomem(e, "curating");
+    if (!r->old.verdicts || !r->old.seconds || !r->old_row) return err_nomem(e, "curating");
     memset(r->old_row, 0xFF, d->n_turns * sizeof *r->old_row);
-    for (size_t k = 0; k < r->n_old; k++) r->old[k].kept_row = ROW_UNKNOWN;
+    for (size_t k = 0; k < r->n_old; k++) {
+        r->old.verdicts[k].kept_row = ROW_UNKNOWN;
+        r->old.seconds[k] = known_second(r, k);
+    }
+    return ST_OK;
+}
+
+static status review(const job *j, const dataset *d, reviewing *r, known_rows out, err *e)
+{
+    status st = start_review(j, d, r, e);
+    if (st) return st;
     st = row_index_init(&r->index, d, e);
     if (st == ST_OK) st = store_each_verdict(j->store, review_verdict, r, e);
     number_keepers(r);
@@ -278,23 +330,26 @@ static status review(const job *j, const dataset *d, reviewing *r, verdict *out,
     return st;
 }
 
-status verdicts_review(const job *j, const dataset *d, const char *fingerprint, verdict **out,
+status verdicts_review(const job *j, const dataset *d, const char *fingerprint, known_rows *out,
                        err *e)
 {
     reviewing r = {.job = j};
     buf key = {0};
     bool same = false;
-    *out = NULL;
+    *out = (known_rows){0};
     status st = describe_rule(j, fingerprint, &key, e);
     if (st == ST_OK) st = is_setting(j, "curation.rule", buf_view(&key), &same, e);
     if (st == ST_OK && same) {
-        *out = calloc(d->n_turns + 1, sizeof **out);
-        st = *out ? review(j, d, &r, *out, e) : err_nomem(e, "curating");
+        *out = (known_rows){calloc(d->n_turns + 1, sizeof(verdict)),
+                            calloc(d->n_turns + 1, sizeof(verdict))};
+        st = out->verdicts && out->seconds ? review(j, d, &r, *out, e) : err_nomem(e, "curating");
     }
     buf_release(&key);
     buf_release(&r.texts);
+    buf_release(&r.seconds);
     row_index_release(&r.index);
-    free(r.old);
+    free(r.old.verdicts);
+    free(r.old.seconds);
     free(r.old_row);
     return st;
 }

@@ -3,6 +3,7 @@
 #define TAMIS_VERDICTS_H
 
 #include "dataset.h"
+#include "dedup/prior.h"
 
 /* Appends a text that differs whenever the verdicts might: configuration, interactions, model. */
 status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e) MUST_USE;
@@ -14,9 +15,10 @@ status verdicts_are_current(const job *j, str key, bool *current, err *e) MUST_U
  * needed; else *current is false. */
 status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e) MUST_USE;
 
-/* What the last curation's verdicts still say of these turns, fit for greedy_input.prior, to be
- * freed in any case; NULL: nothing, they were made by another rule or from other vectors. */
-status verdicts_review(const job *j, const dataset *d, const char *fingerprint, verdict **out,
+/* What the last curation's verdicts still say of these turns, fit for greedy_input.prior and
+ * prior_second, to be freed in any case; NULL: nothing, they were made by another rule or from
+ * other vectors. */
+status verdicts_review(const job *j, const dataset *d, const char *fingerprint, known_rows *out,
                        err *e) MUST_USE;
 
 /* Puts the verdicts into the store in place of those there. */

@@ -7,10 +7,12 @@
  * packed, so a crowd of near-duplicates costs little.
  *
  * An entry with prior verdicts need not meet all.  Call *added* the kept rows that were not kept in
- * the prior run (or are new).  A known row that was kept met nothing near enough among those kept
- * then; one that was dropped was nearest to its keeper.  So, as long as that keeper is still
- * kept, only the added rows before it can change the verdict.  If it fell, an added row nearer than
- * it was is the nearest now; only when there is none, the row meets all.
+ * the prior run (or are new), *old* the others.  A known row that was kept met no old one near
+ * enough; one that was dropped names the two nearest, or the nearest alone, or says that there was
+ * only one.  All other old ones come after what it names (its *horizon*), or are not near
+ * enough.  So it meets the added rows before it, and those that it names and that are still kept;
+ * the nearest of these is the nearest of all if it does not come after the horizon.  Only if it
+ * does, the row meets all.
  *
  * With answers, a pair whose answers are not near is passed over where it is met; so several rows
  * of one vector may be kept, in an entry each.
@@ -26,8 +28,7 @@
 enum {
     BLOCK_MAX = 2048, /* rows in a block */
     BITS = BLOCK_MAX / 64,
-    PENDING = 16,
-    NO_NUMBER = UINT32_MAX
+    PENDING = 16
 };
 
 /* Vectors, near the threshold, of kept rows that an entry has met. */
@@ -89,14 +90,22 @@ static double limit_of(const run *r, const entry *n)
                           : r->in->threshold - (double)r->in->margin[n->vector] - r->most_margin;
     /* With answers, its own vector may come again, and it decides though it may be below `best`. */
     if (r->in->answers && n->floor < r->in->threshold && !n->is_covered) return n->floor;
-    return n->best > n->floor ? n->best : n->floor;
+    const double known = r->o->second ? n->second : n->best;
+    return known > n->floor ? known : n->floor;
 }
 
 static void consider(entry *n, uint32_t kept, double cosine)
 {
-    if (cosine < n->best || (cosine == n->best && kept > n->best_kept)) return;
-    n->best = cosine;
-    n->best_kept = kept;
+    if (kept == n->best_kept || kept == n->second_kept) return;
+    if (cosine > n->best || (cosine == n->best && kept < n->best_kept)) {
+        n->second = n->best;
+        n->second_kept = n->best_kept;
+        n->best = cosine;
+        n->best_kept = kept;
+    } else if (cosine > n->second || (cosine == n->second && kept < n->second_kept)) {
+        n->second = cosine;
+        n->second_kept = kept;
+    }
 }
 
 static void note_margin(const run *r, entry *n, uint32_t vector, double cosine, pending *p)
@@ -150,6 +159,23 @@ static void mark_doubtful(const run *r, uint32_t vector)
     if (r->in->margin[vector] > 0) __atomic_store_n(&r->in->doubtful[vector], 1, __ATOMIC_RELAXED);
 }
 
+/* Does a kept row come before all that is hidden? */
+static bool is_before(double score, uint32_t row, rank hidden)
+{
+    return score > hidden.score || (score == hidden.score && row <= hidden.row);
+}
+
+/* What is next to the nearest, as greedy_options.second has it. */
+static verdict second_of(const run *r, const entry *n, const uint32_t *kept)
+{
+    const verdict unknown = {ROW_UNKNOWN, 0};
+    if (r->in->margin || n->is_kept || n->floor < r->in->threshold) return unknown;
+    if (n->second < r->in->threshold)
+        return n->hidden.score < r->in->threshold ? (verdict){NO_ROW, 0} : unknown;
+    const uint32_t row = kept[n->second_kept];
+    return is_before(n->second, row, n->hidden) ? (verdict){row, n->second} : unknown;
+}
+
 /* The verdict of a row whose entry has met all kept rows before it; true: keep it. */
 static bool judge(run *r, uint32_t row, entry *n, const uint32_t *kept, pending *p)
 {
@@ -161,6 +187,7 @@ static bool judge(run *r, uint32_t row, entry *n, const uint32_t *kept, pending 
     if (p) p->n = 0;
     bool keep = !n->is_kept && !n->is_covered && n->best < r->in->threshold;
     r->out[row] = keep ? (verdict){NO_ROW, 1.0} : (verdict){kept[n->best_kept], n->best};
+    if (r->o->second) r->o->second[row] = keep ? (verdict){NO_ROW, 0} : second_of(r, n, kept);
     return keep;
 }
 
@@ -210,10 +237,19 @@ static bool may_be_spared(const run *r, uint32_t row)
     return prior_of(r, row) && r->entries[r->of[row]].floor >= r->in->threshold;
 }
 
-/* Was it dropped for a row that is not kept now?  That row must have been decided. */
-static bool keeper_fell(const run *r, const verdict *p)
+/* The next to nearest of a known row; kept_row may be ROW_UNKNOWN. */
+static verdict prior_second_of(const run *r, uint32_t row)
 {
-    return p->kept_row != NO_ROW && r->out[p->kept_row].kept_row != NO_ROW;
+    return r->in->prior_second ? r->in->prior_second[row] : (verdict){ROW_UNKNOWN, 0};
+}
+
+/* The old rows that a known row does not name come after this. */
+static rank horizon_of(const run *r, uint32_t row)
+{
+    const verdict *p = prior_of(r, row), second = prior_second_of(r, row);
+    if (p->kept_row == NO_ROW || second.kept_row == NO_ROW) return (rank){-HUGE_VAL, 0};
+    if (second.kept_row == ROW_UNKNOWN) return (rank){p->score, p->kept_row};
+    return (rank){second.score, second.kept_row};
 }
 
 /* --- a block: gathering --------------------------------------------------------------------- */
@@ -240,25 +276,26 @@ static void cut_strips(group *g, size_t from, size_t to, bool whole)
         g->strips[g->n_strips++] = (strip){from, to - from < share ? to - from : share, whole};
 }
 
-static uint32_t number_of(const group *g, uint32_t row)
+/* Meets a row that a prior verdict names, if it is kept, and decided: before `undecided`. */
+static void consider_named(const group *g, verdict named, uint32_t undecided, entry *n)
 {
-    uint32_t low = 0, high = g->n_kept;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (g->kept[middle] < row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const uint32_t row = named.kept_row; /* NO_ROW and ROW_UNKNOWN are never before */
+    if (row < undecided && g->r->out[row].kept_row == NO_ROW)
+        consider(n, g->r->number[row], named.score);
 }
 
-/* Meets the keeper of a prior verdict, if it is decided, and kept: a row before `undecided`. */
-static void consider_keeper(const group *g, uint32_t row, uint32_t undecided, entry *n)
+static void consider_known(const group *g, uint32_t row, uint32_t undecided, entry *n)
 {
-    const verdict *p = prior_of(g->r, row);
-    if (p->kept_row == NO_ROW || p->kept_row >= undecided || keeper_fell(g->r, p)) return;
-    consider(n, number_of(g, p->kept_row), p->score);
+    consider_named(g, *prior_of(g->r, row), undecided, n);
+    consider_named(g, prior_second_of(g->r, row), undecided, n);
+}
+
+/* Is the nearest that a known row has met the nearest of all? */
+static bool knows_nearest(const group *g, uint32_t row, const entry *n)
+{
+    const rank horizon = horizon_of(g->r, row);
+    if (horizon.score < g->r->in->threshold) return true;
+    return n->best_kept != NO_NUMBER && is_before(n->best, g->kept[n->best_kept], horizon);
 }
 
 /* The entries of the rows [from, to) that have to look, those that look farthest back together. */
@@ -278,7 +315,7 @@ static void gather_slots(group *g, size_t from, size_t to)
         if (!may_be_spared(r, r->rows[i]))
             n->needs_whole = true;
         else
-            consider_keeper(g, r->rows[i], r->rows[from], n);
+            consider_known(g, r->rows[i], r->rows[from], n);
     }
 }
 
@@ -348,19 +385,20 @@ static void look_before(void *ctx, size_t item, int number)
         g->r->entries[g->slots[s->from + i].entry].seen = g->n_kept;
 }
 
-/* Entries that an added row does not make up for a keeper that fell are not spared after all; rows
- * [from, to). */
+/* Entries for whose fallen keeper nothing makes up are not spared after all; rows [from, to).  What
+ * the block may still bring is waited for. */
 static bool find_unspared(group *g, size_t from, size_t to)
 {
     run *r = g->r;
+    const uint32_t first = r->rows[from];
     bool any = false;
     for (size_t i = from; i < to; i++) {
-        const verdict *p = prior_of(r, r->rows[i]);
-        entry *n = &r->entries[r->of[r->rows[i]]];
-        if (!p || n->slot == NO_NUMBER || n->needs_whole) continue;
-        if (p->kept_row == NO_ROW || p->kept_row >= r->rows[from]) continue;
-        if (!keeper_fell(r, p) || n->best > p->score) continue;
-        n->needs_whole = any = true;
+        const uint32_t row = r->rows[i], second = prior_second_of(r, row).kept_row;
+        const verdict *p = prior_of(r, row);
+        entry *n = &r->entries[r->of[row]];
+        if (!p || n->slot == NO_NUMBER || n->needs_whole || p->kept_row >= first) continue;
+        if (second != ROW_UNKNOWN && second >= first) continue;
+        if (!knows_nearest(g, row, n)) n->needs_whole = any = true;
     }
     return any;
 }
@@ -492,11 +530,11 @@ static void meet_block(group *g, uint32_t row, entry *n)
             meet(r, n, kept, &r->entries[g->kept_entry[kept]], g->pending ? &g->pending[s] : NULL,
                  &g->workers[0].exact);
         }
-    const verdict *p = n->needs_whole ? NULL : prior_of(r, row);
-    if (!p || p->kept_row == NO_ROW) return;
-    if (!keeper_fell(r, p))
-        consider(n, number_of(g, p->kept_row), p->score);
-    else if (!(n->best > p->score))
+    if (n->needs_whole) return;
+    consider_known(g, row, row, n);
+    if (knows_nearest(g, row, n))
+        n->hidden = horizon_of(r, row);
+    else
         rescue(g, s);
 }
 
@@ -513,6 +551,7 @@ static status keep(group *g, uint32_t row, entry *n, err *e)
     const uint32_t k = g->n_kept++, s = n->slot;
     g->kept[k] = row;
     g->kept_entry[k] = r->of[row];
+    if (r->number) r->number[row] = k;
     meet_itself(r, n, k);
     note_kept(&g->all, g->maybe[0][s], k);
     note_kept(&g->new, g->maybe[1][s], k);

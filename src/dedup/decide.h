@@ -5,14 +5,22 @@
 #include "dedup/greedy.h"
 #include "dedup/unite.h"
 
-/* A vector in a group (with answers: of one answer), and the nearest of the kept rows of that group
- * that it has met. */
+/* How near a kept row is: nearer rows come first, of equally near ones the earlier. */
+typedef struct rank {
+    double score;
+    uint32_t row;
+} rank;
+
+/* A vector in a group (with answers: of one answer), and the two nearest of the kept rows of that
+ * group that it has met. */
 typedef struct entry {
-    double best;         /* exact cosine; below -1: none that could matter */
+    double best, second; /* exact cosines; below -1: none that could matter */
     double floor;        /* what could matter: the threshold, or its own square if that is less */
-    uint32_t best_kept;  /* number of that kept row in its group */
-    uint32_t seen;       /* it has met the first so many kept rows */
-    uint32_t seen_added; /* and the first so many of the added ones */
+    rank hidden;         /* the kept rows that it was spared come after; score -inf: none matters */
+    uint32_t best_kept;  /* number of that kept row in its group; NO_NUMBER: none */
+    uint32_t second_kept; /* the same */
+    uint32_t seen;        /* it has met the first so many kept rows */
+    uint32_t seen_added;  /* and the first so many of the added ones */
     uint32_t vector, answer;
     uint32_t slot;    /* while its block runs */
     bool is_known;    /* one of its rows was decided */
@@ -21,6 +29,8 @@ typedef struct entry {
     bool is_sure;     /* with a margin: it falls whatever the true vectors are */
     bool needs_whole; /* while its block runs: prior verdicts do not spare it */
 } entry;
+
+enum { NO_NUMBER = UINT32_MAX };
 
 typedef struct run {
     const greedy_input *in;
@@ -37,6 +47,7 @@ typedef struct run {
     uint32_t n_entries;
     uint32_t *kept;       /* [n_rows] row of a kept row, the numbers of a group side by side */
     uint32_t *kept_entry; /* [n_rows] */
+    uint32_t *number;     /* [n_rows] of a kept row; NULL without prior verdicts */
     greedy_counts counts;
 } run;
 

@@ -75,12 +75,16 @@ static status decide_left(forcing *f, err *e)
     in.group = group;
     in.answer = answer;
     in.n_rows = f->n_left;
-    if (st == ST_OK) st = greedy_run(&in, f->o, v, e);
+    greedy_options o = *f->o;
+    o.second = NULL;
+    if (st == ST_OK) st = greedy_run(&in, &o, v, e);
     for (size_t i = 0; st == ST_OK && i < f->n_left; i++) {
         f->out[f->left[i]] = v[i];
         if (v[i].kept_row != NO_ROW) f->out[f->left[i]].kept_row = f->left[v[i].kept_row];
     }
     for (size_t k = 0; k < f->n_odd; k++) f->out[f->odd[k]] = (verdict){NO_ROW, 1};
+    for (size_t i = 0; f->o->second && i < f->in->n_rows; i++)
+        f->o->second[i] = (verdict){ROW_UNKNOWN, 0};
     free(unit);
     free(group);
     free(answer);

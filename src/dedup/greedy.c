@@ -12,7 +12,7 @@
  * one, small ones without any code.
  *
  * Memory: for each vector its codes (dim + 90 bytes, or twice dim when only the plain plan
- * pays), 70 bytes for each row, scratch of fixed size for each thread. */
+ * pays), 100 bytes for each row, scratch of fixed size for each thread. */
 #include "dedup/greedy.h"
 
 #include <math.h>
@@ -23,9 +23,8 @@
 #include "dedup/decide.h"
 
 enum {
-    SMALL = 128,       /* entries of a small group */
-    LONGEST = 1000000, /* far from overflow, in any sum of squares */
-    NO_NUMBER = UINT32_MAX
+    SMALL = 128,      /* entries of a small group */
+    LONGEST = 1000000 /* far from overflow, in any sum of squares */
 };
 
 typedef unsigned long long ull;
@@ -53,6 +52,7 @@ static void run_release(run *r)
     free(r->entries);
     free(r->kept);
     free(r->kept_entry);
+    free(r->number);
 }
 
 static int by_group(const void *a, const void *b, void *ctx)
@@ -70,7 +70,9 @@ static status allocate(run *r, err *e)
     r->entries = calloc(in->n_rows + 1, sizeof *r->entries);
     r->kept = calloc(in->n_rows + 1, sizeof *r->kept);
     r->kept_entry = calloc(in->n_rows + 1, sizeof *r->kept_entry);
-    if (!r->rows || !r->of || !r->entries || !r->kept || !r->kept_entry)
+    if (in->prior) r->number = calloc(in->n_rows + 1, sizeof *r->number);
+    if (!r->rows || !r->of || !r->entries || !r->kept || !r->kept_entry ||
+        (in->prior && !r->number))
         return err_nomem(e, "deduplicating");
     for (size_t i = 0; i < in->n_rows; i++) r->rows[i] = (uint32_t)i;
     if (in->group)
@@ -130,6 +132,10 @@ static status make_entries(run *r, err *e)
         if (entry_of[kind] == NO_NUMBER || entry_of[kind] < first) {
             entry_of[kind] = r->n_entries;
             r->entries[r->n_entries++] = (entry){.best = -HUGE_VAL,
+                                                 .second = -HUGE_VAL,
+                                                 .hidden = {-HUGE_VAL, 0},
+                                                 .best_kept = NO_NUMBER,
+                                                 .second_kept = NO_NUMBER,
                                                  .vector = vector,
                                                  .answer = pair ? in->answer[row] : 0,
                                                  .floor = floor_of(r, vector),

@@ -42,6 +42,7 @@ typedef struct greedy_input {
      * and threshold were the same, and there was no margin.  It saves work and changes nothing;
      * with a margin it is not used. */
     const verdict *prior;
+    const verdict *prior_second; /* [n_rows] what it put into greedy_options.second; or NULL */
 } greedy_input;
 
 typedef struct greedy_counts {
@@ -57,15 +58,20 @@ typedef struct greedy_options {
     const stop_flag *stop; /* may be NULL */
     join_plan plan;        /* JOIN_AUTO: the quickest for these vectors */
     greedy_counts *counts; /* out; may be NULL */
+
+    /* out: [n_rows], or NULL.  For a dropped row: of the kept rows before it that it meets, the one
+     * next to the nearest, by the same order, and its cosine; kept_row NO_ROW: no other has a
+     * cosine at or above the threshold; ROW_UNKNOWN: not found out.  For a kept row: NO_ROW. */
+    verdict *second;
 } greedy_options;
 
 /* out: [n_rows].  For a dropped row: of the kept rows before it that it meets, the one with the
  * highest cosine, ties to the earliest, and that cosine (double precision, index ascending); with
- * a margin, some kept row before it that is near enough.  Rows with the same unit are duplicates whatever the
- * threshold, and without a margin so are rows whose vectors have the same bits.  Memory linear in
- * rows.  The result does not depend on plan, threads, blocks or instruction set.
- * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite or nowhere near unit length, or no
- * memory. */
+ * a margin, some kept row before it that is near enough.  Rows with the same unit are duplicates
+ * whatever the threshold, and without a margin so are rows whose vectors have the same bits.
+ * Memory linear in rows.  The result does not depend on plan, threads, blocks or instruction set.
+ * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite or nowhere near unit length, or
+ * no memory. */
 status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out, err *e) MUST_USE;
 
 /* The cosine that decides: double precision, one plain loop, index ascending. */

@@ -22,8 +22,27 @@ static size_t find_place(const uint32_t *tails, size_t n, const uint32_t *old_ro
     return low;
 }
 
-status prior_translate(const verdict *old, size_t n_old, const uint32_t *old_row, size_t n_rows,
-                       verdict *out, err *e)
+/* A verdict with its keeper's row in the new list; ROW_UNKNOWN if that is gone. */
+static verdict renumber(verdict v, const uint32_t *new_row)
+{
+    if (v.kept_row == NO_ROW || v.kept_row == ROW_UNKNOWN) return v;
+    v.kept_row = new_row[v.kept_row];
+    return v.kept_row == NO_ROW ? (verdict){ROW_UNKNOWN, 0} : v;
+}
+
+/* With the nearest gone, the next one is the nearest. */
+static void hand_on(verdict v, verdict second, verdict *out, verdict *out_second)
+{
+    if (v.kept_row == ROW_UNKNOWN && second.kept_row != NO_ROW) {
+        v = second;
+        second = (verdict){ROW_UNKNOWN, 0};
+    }
+    *out = v;
+    *out_second = second;
+}
+
+status prior_translate(known_rows old, size_t n_old, const uint32_t *old_row, size_t n_rows,
+                       known_rows out, err *e)
 {
     status st = ST_OK;
     size_t n = 0;
@@ -36,7 +55,7 @@ status prior_translate(const verdict *old, size_t n_old, const uint32_t *old_row
     }
     memset(new_row, 0xFF, n_old * sizeof *new_row);
     for (size_t i = 0; i < n_rows; i++) {
-        out[i] = (verdict){ROW_UNKNOWN, 0};
+        out.verdicts[i] = out.seconds[i] = (verdict){ROW_UNKNOWN, 0};
         if (old_row[i] == NO_ROW) continue;
         size_t at = find_place(tails, n, old_row, old_row[i]);
         before[i] = at ? tails[at - 1] : NO_ROW;
@@ -46,10 +65,10 @@ status prior_translate(const verdict *old, size_t n_old, const uint32_t *old_row
     for (uint32_t i = n ? tails[n - 1] : NO_ROW; i != NO_ROW; i = before[i])
         new_row[old_row[i]] = i;
     for (size_t k = 0; k < n_old; k++) {
-        if (new_row[k] == NO_ROW || old[k].kept_row == ROW_UNKNOWN) continue;
-        verdict v = {NO_ROW, old[k].score};
-        if (old[k].kept_row != NO_ROW) v.kept_row = new_row[old[k].kept_row];
-        if (v.kept_row != NO_ROW || old[k].kept_row == NO_ROW) out[new_row[k]] = v;
+        const uint32_t i = new_row[k];
+        if (i == NO_ROW) continue;
+        hand_on(renumber(old.verdicts[k], new_row), renumber(old.seconds[k], new_row),
+                &out.verdicts[i], &out.seconds[i]);
     }
 done:
     free(tails);

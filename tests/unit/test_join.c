@@ -334,13 +334,13 @@ static void test_pairs_side_by_side(void **state)
 
 /* --- work, not time ------------------------------------------------------------------------- */
 
-static greedy_counts count_work(const greedy_input *in, verdict *out)
+static greedy_counts count_work(const greedy_input *in, verdict *out, verdict *second)
 {
     err e = {0};
     pool *p;
     greedy_counts counts;
     assert_int_equal(pool_new(2, &p, &e), ST_OK);
-    greedy_options o = {.isa = best_isa(), .pool = p, .counts = &counts};
+    greedy_options o = {.isa = best_isa(), .pool = p, .counts = &counts, .second = second};
     assert_int_equal(greedy_run(in, &o, out, &e), ST_OK);
     pool_free(p);
     return counts;
@@ -366,7 +366,7 @@ static void test_a_crowd_costs_little(void **state)
         normalise(x, DIM);
     }
     verdict *out = new_verdicts(&r.in);
-    greedy_counts c = count_work(&r.in, out);
+    greedy_counts c = count_work(&r.in, out, NULL);
     for (size_t i = 1; i < N; i++) assert_int_equal(out[i].kept_row, 0);
     assert_true(c.pairs.scanned < 2048u * 2048u + N); /* one block of crowd */
     assert_true(c.exact <= N + 1);
@@ -381,7 +381,7 @@ static void test_repeats_cost_nothing(void **state)
     enum { N = 50000 };
     rows r = many_units(N, 200, 128, 0.4);
     verdict *out = new_verdicts(&r.in), *want = new_verdicts(&r.in);
-    greedy_counts c = count_work(&r.in, out);
+    greedy_counts c = count_work(&r.in, out, NULL);
     plain(&(greedy_input){.vectors = r.vectors,
                           .n_vectors = 200,
                           .dim = 128,
@@ -406,7 +406,7 @@ static void test_small_groups_do_not_meet(void **state)
     for (size_t i = 0; i < N; i++) r.group[i] = (uint32_t)(i * 7 % 4000);
     r.in.group = r.group;
     verdict *out = new_verdicts(&r.in);
-    greedy_counts c = count_work(&r.in, out);
+    greedy_counts c = count_work(&r.in, out, NULL);
     assert_int_equal(c.pairs.scanned, 0);
     for (size_t i = 0; i < N; i++)
         assert_true(out[i].kept_row == NO_ROW || r.group[out[i].kept_row] == r.group[i]);
@@ -558,8 +558,9 @@ typedef struct history {
     uint32_t *unit, *group;
     uint32_t *place; /* [n_items] of an item in the earlier list; NO_ROW: nowhere */
     size_t n_items, n;
-    verdict *old;
+    known_rows old;
     size_t n_old;
+    uint64_t spared, known, unknown; /* rows; next to nearest ones that were known, or not */
 } history;
 
 static uint32_t pick_absent(const history *h)
@@ -617,37 +618,84 @@ static greedy_input list_rows(history *h)
     return in;
 }
 
-static verdict *what_is_known(const history *h)
+static known_rows new_known(size_t n)
+{
+    known_rows k = {calloc(n + 1, sizeof(verdict)), calloc(n + 1, sizeof(verdict))};
+    assert_true(k.verdicts && k.seconds);
+    return k;
+}
+
+static void known_free(known_rows k)
+{
+    free(k.verdicts);
+    free(k.seconds);
+}
+
+static known_rows what_is_known(const history *h)
 {
     err e = {0};
     uint32_t *old_row = calloc(h->n + 1, sizeof *old_row);
-    verdict *prior = calloc(h->n + 1, sizeof *prior);
-    assert_true(old_row && prior);
+    known_rows prior = new_known(h->n);
+    assert_non_null(old_row);
     for (size_t i = 0; i < h->n; i++) old_row[i] = h->place[h->list[i]];
     assert_int_equal(prior_translate(h->old, h->n_old, old_row, h->n, prior, &e), ST_OK);
     free(old_row);
     return prior;
 }
 
-static void step(history *h, join_plan plan, uint64_t *spared)
+/* Of a dropped row: the kept row before it that is next to the nearest. */
+static verdict plain_second(const greedy_input *in, const verdict *v, size_t row)
+{
+    verdict second = {NO_ROW, 0};
+    for (uint32_t k = 0; k < row; k++) {
+        if (v[k].kept_row != NO_ROW || k == v[row].kept_row) continue;
+        if (in->group && in->group[k] != in->group[row]) continue;
+        double cosine = cosine_exact(in->vectors + in->unit[k] * in->dim,
+                                     in->vectors + in->unit[row] * in->dim, in->dim);
+        if (cosine >= in->threshold && (second.kept_row == NO_ROW || cosine > second.score))
+            second = (verdict){k, cosine};
+    }
+    return second;
+}
+
+/* What is said of the next to nearest is so; of every seventh row, to be quick. */
+static void check_seconds(history *h, const greedy_input *in, known_rows got)
+{
+    for (size_t i = random_below(7); i < in->n_rows; i += 7) {
+        const verdict said = got.seconds[i];
+        if (got.verdicts[i].kept_row == NO_ROW) continue;
+        h->unknown += said.kept_row == ROW_UNKNOWN;
+        if (said.kept_row == ROW_UNKNOWN) continue;
+        h->known++;
+        verdict want = plain_second(in, got.verdicts, i);
+        assert_int_equal(said.kept_row, want.kept_row);
+        assert_true(said.kept_row == NO_ROW || said.score == want.score);
+    }
+}
+
+static void step(history *h, join_plan plan)
 {
     greedy_input in = list_rows(h);
-    verdict *want = new_verdicts(&in), *got = new_verdicts(&in), *prior = what_is_known(h);
+    verdict *want = new_verdicts(&in);
+    known_rows prior = what_is_known(h), got = new_known(h->n);
     err e = {0};
     pool *p;
     greedy_counts counts;
     run_greedy(&in, plan, 2, best_isa(), want);
-    in.prior = prior;
+    in.prior = prior.verdicts;
+    in.prior_second = random_below(8) ? prior.seconds : NULL;
     assert_int_equal(pool_new(1 + (int)random_below(2), &p, &e), ST_OK);
-    greedy_options o = {.isa = best_isa(), .pool = p, .plan = plan, .counts = &counts};
-    assert_int_equal(greedy_run(&in, &o, got, &e), ST_OK);
+    greedy_options o = {
+        .isa = best_isa(), .pool = p, .plan = plan, .counts = &counts, .second = got.seconds};
+    assert_int_equal(greedy_run(&in, &o, got.verdicts, &e), ST_OK);
     pool_free(p);
-    assert_same(&in, got, want);
-    *spared += counts.spared;
-    free(prior);
-    free(got);
-    free(h->old);
-    h->old = want;
+    assert_same(&in, got.verdicts, want);
+    check_seconds(h, &in, got);
+    h->spared += counts.spared;
+    known_free(prior);
+    free(want);
+    known_free(h->old);
+    h->old = got;
     h->n_old = h->n;
     memset(h->place, 0xFF, h->n_items * sizeof *h->place);
     for (size_t i = 0; i < h->n; i++) h->place[h->list[i]] = (uint32_t)i;
@@ -677,6 +725,36 @@ static void shorten(rows *r)
     }
 }
 
+/* Along a circle, each 20 degrees on from the last, not quite: neighbours are near and lose each
+ * other as keepers, and the far side is opposite. */
+static void make_chain(rows *r)
+{
+    const size_t dim = r->in.dim;
+    for (size_t v = 0; v < r->in.n_vectors; v++) {
+        float *x = r->vectors + v * dim;
+        const double angle = (double)v * 0.349;
+        for (size_t i = 0; i < dim; i++) x[i] = random_float() * (v % 5 ? 0.02f : 0);
+        x[v / 300 % 7] += (float)cos(angle);
+        x[7] += (float)sin(angle);
+        normalise(x, dim);
+    }
+}
+
+/* Crowds about centres that are just far enough from each other to be kept side by side, and
+ * members between two or three of them. */
+static void make_crowds(rows *r)
+{
+    const size_t dim = r->in.dim;
+    for (size_t v = 0; v < r->in.n_vectors; v++) {
+        float *x = r->vectors + v * dim;
+        for (size_t i = 0; i < dim; i++) x[i] = v % 3 ? 0.03f * random_float() : 0;
+        x[0] += 2.38f; /* with one axis each: a cosine of 0.85 */
+        x[1 + random_below(6)] += 1;
+        if (v % 4 == 1) x[1 + random_below(6)] += 1;
+        normalise(x, dim);
+    }
+}
+
 typedef struct life {
     size_t n_items, n_vectors;
     double spread;
@@ -695,24 +773,26 @@ static void live(life l)
                  .group = calloc(n_items, sizeof *h.group),
                  .place = calloc(n_items, sizeof *h.place),
                  .n_items = n_items};
-    uint64_t spared = 0;
     if (l.alter) l.alter(&h.all);
     assert_true(h.list && h.unit && h.group && h.place);
     h.all.in.threshold = l.threshold;
     while (h.n < n_items / 2) insert_at(&h, h.n, pick_absent(&h));
-    h.old = calloc(1, sizeof *h.old);
+    h.old = new_known(0);
     memset(h.place, 0xFF, n_items * sizeof *h.place);
     for (int i = 0; i < 25; i++) {
-        step(&h, l.plan, &spared);
+        step(&h, l.plan);
         change(&h);
     }
-    if (!l.alter) assert_true(spared > 25 * h.n / 20); /* else the case says little */
+    if (!l.alter) { /* else the case says little */
+        assert_true(h.spared > 25 * h.n / 20);
+        if (l.spread > 0.4) assert_true(h.known > 100);
+    }
     rows_free(&h.all);
     free(h.list);
     free(h.unit);
     free(h.group);
     free(h.place);
-    free(h.old);
+    known_free(h.old);
 }
 
 static void test_histories_end_as_one_run(void **state)
@@ -724,6 +804,10 @@ static void test_histories_end_as_one_run(void **state)
     live((life){700, 600, 0.3, 1, 0.97, JOIN_ALL, NULL});
     live((life){5000, 900, 0.3, 1, 0.9, JOIN_ALL, shorten});
     live((life){1500, 1000, 0.3, 1, 0.7, JOIN_ALL, make_ties});
+    live((life){1200, 1200, 0, 1, 0.85, JOIN_ALL, make_chain});
+    live((life){2400, 2000, 0, 1, 0.9, JOIN_PREFIX_28, make_chain});
+    live((life){1500, 1400, 0, 1, 0.85, JOIN_ALL, make_crowds});
+    live((life){3000, 2500, 0, 2, 0.849, JOIN_PREFIX_28, make_crowds});
     live((life){5000, 500, 0.45, 1, 0.85, JOIN_ALL, NULL}); /* few texts, said again and again */
 }
 
@@ -737,19 +821,26 @@ static void test_a_few_new_rows_cost_little(void **state)
     greedy_input in = r.in;
     in.n_rows = N - NEW;
     in.unit = r.unit + NEW; /* newest first: the new ones come in front */
-    verdict *old = new_verdicts(&r.in), *out = new_verdicts(&r.in);
-    greedy_counts batch = count_work(&in, old);
-    memmove(old + NEW, old, (N - NEW) * sizeof *old);
-    for (size_t i = 0; i < NEW; i++) old[i] = (verdict){ROW_UNKNOWN, 0};
-    for (size_t i = NEW; i < N; i++)
-        if (old[i].kept_row != NO_ROW) old[i].kept_row += NEW;
+    known_rows old = new_known(N), prior = new_known(N);
+    uint32_t *old_row = calloc(N, sizeof *old_row);
+    verdict *out = new_verdicts(&r.in);
+    err e = {0};
+    assert_non_null(old_row);
+    greedy_counts batch = count_work(&in, old.verdicts, old.seconds);
+    for (size_t i = 0; i < N; i++) old_row[i] = i < NEW ? NO_ROW : (uint32_t)(i - NEW);
+    assert_int_equal(prior_translate(old, N - NEW, old_row, N, prior, &e), ST_OK);
     in = r.in;
-    in.prior = old;
-    greedy_counts c = count_work(&in, out);
+    in.prior = prior.verdicts;
+    greedy_counts nearest = count_work(&in, out, NULL);
+    in.prior_second = prior.seconds;
+    greedy_counts c = count_work(&in, out, NULL);
+    assert_true(c.whole < nearest.whole);
     assert_true(batch.whole > N / 2 && batch.spared == 0);
     assert_true(c.whole < 10 * NEW);
     assert_true(c.pairs.scanned * 10 < batch.pairs.scanned);
-    free(old);
+    known_free(old);
+    known_free(prior);
+    free(old_row);
     free(out);
     rows_free(&r);
 }
@@ -759,16 +850,37 @@ static void test_what_changes_places_is_new(void **state)
     (void)state;
     const verdict old[5] = {{NO_ROW, 1}, {0, 0.9}, {NO_ROW, 1}, {2, 0.95}, {NO_ROW, 1}};
     const uint32_t old_row[6] = {4, NO_ROW, 0, 1, 3, 2};
-    verdict out[6];
+    const verdict next[5] = {{NO_ROW, 0}, {NO_ROW, 0}, {NO_ROW, 0}, {0, 0.9}, {NO_ROW, 0}};
+    verdict out[6], out_next[6];
     err e = {0};
-    assert_int_equal(prior_translate(old, 5, old_row, 6, out, &e), ST_OK);
+    known_rows was = {(verdict *)(uintptr_t)old, (verdict *)(uintptr_t)next};
+    assert_int_equal(prior_translate(was, 5, old_row, 6, (known_rows){out, out_next}, &e), ST_OK);
     assert_int_equal(out[0].kept_row, ROW_UNKNOWN); /* it moved */
     assert_int_equal(out[1].kept_row, ROW_UNKNOWN); /* it is new */
     assert_int_equal(out[2].kept_row, NO_ROW);
     assert_int_equal(out[3].kept_row, 2);
     assert_true(out[3].score == 0.9);
+    assert_int_equal(out_next[3].kept_row, NO_ROW);
     /* One of the last two moved; if it is the keeper, the other's verdict says nothing. */
     assert_int_equal(out[4].kept_row, ROW_UNKNOWN);
+}
+
+static void test_the_next_takes_the_place_of_a_keeper_that_is_gone(void **state)
+{
+    (void)state;
+    const verdict old[5] = {{NO_ROW, 1}, {NO_ROW, 1}, {1, 0.95}, {1, 0.9}, {0, 0.9}};
+    const verdict next[5] = {{NO_ROW, 0}, {NO_ROW, 0}, {0, 0.9}, {NO_ROW, 0}, {1, 0.87}};
+    const uint32_t old_row[4] = {0, 2, 3, 4};
+    verdict out[4], out_next[4];
+    err e = {0};
+    known_rows was = {(verdict *)(uintptr_t)old, (verdict *)(uintptr_t)next};
+    assert_int_equal(prior_translate(was, 5, old_row, 4, (known_rows){out, out_next}, &e), ST_OK);
+    assert_int_equal(out[1].kept_row, 0);
+    assert_true(out[1].score == 0.9);
+    assert_int_equal(out_next[1].kept_row, ROW_UNKNOWN);
+    assert_int_equal(out[2].kept_row, ROW_UNKNOWN); /* it may be kept now, and was not */
+    assert_int_equal(out[3].kept_row, 0);
+    assert_int_equal(out_next[3].kept_row, ROW_UNKNOWN); /* the next is gone */
 }
 
 int main(void)
@@ -789,6 +901,7 @@ int main(void)
         cmocka_unit_test(test_histories_end_as_one_run),
         cmocka_unit_test(test_a_few_new_rows_cost_little),
         cmocka_unit_test(test_what_changes_places_is_new),
+        cmocka_unit_test(test_the_next_takes_the_place_of_a_keeper_that_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
