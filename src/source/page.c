@@ -28,37 +28,42 @@ static bool is_bracketed(str raw, char open, char close)
     return raw.n >= 2 && raw.p[0] == open && raw.p[raw.n - 1] == close;
 }
 
-size_t page_value_end(str text)
+/* A member that is looked for, and its value as it stands; empty: there is none. */
+typedef struct wanted {
+    const char *name;
+    str value;
+} wanted;
+
+/* The end of the object or array that begins the text, or 0; of an object, the last members of
+ * these names on the way. */
+static size_t walk(str text, wanted *w, size_t n)
 {
     js_cutter c = {.text = text};
-    str key, item;
+    str key = {0}, item;
     js_cut_result r;
-    while ((r = js_cut(&c, &key, &item)) == JS_CUT_ITEM) {
-    }
+    while ((r = js_cut(&c, &key, &item)) == JS_CUT_ITEM)
+        for (size_t i = 0; i < n; i++)
+            if (js_key_is(key, w[i].name)) w[i].value = item;
     if (r == JS_CUT_BROKEN) return 0;
     return is_bracketed((str){text.p, c.at}, *text.p, *text.p == '{' ? '}' : ']') ? c.at : 0;
 }
 
-/* The last member of this name as it stands; empty if there is none. */
-static str member(str object, const char *name)
+size_t page_value_end(str text)
 {
-    js_cutter c = {.text = object};
-    str key = {0}, item = {0}, found = {0};
-    while (js_cut(&c, &key, &item) == JS_CUT_ITEM)
-        if (js_key_is(key, name)) found = item;
-    return found;
+    return walk(text, NULL, 0);
 }
 
-static bool find(str object, const char *name, str *array)
+str page_value(str object, const char *name)
 {
-    if (!object.n || *object.p != '{') return false;
-    *array = member(object, name);
-    return is_bracketed(*array, '[', ']');
+    wanted w = {.name = name};
+    if (object.n && *object.p == '{') walk(object, &w, 1);
+    return w.value;
 }
 
 bool page_find(str object, str *array)
 {
-    return find(object, "interactions", array);
+    *array = page_value(object, "interactions");
+    return is_bracketed(*array, '[', ']');
 }
 
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx, err *e)
@@ -105,9 +110,9 @@ static status collect(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-/* The body from its first value on; ST_FAILED: it is not one whole value that begins with `open`
- * (or `other`). */
-static status whole_value(source_page *p, char open, char other, str *out, err *e)
+/* The body from its first value on, and members of it; ST_FAILED: it is not one whole object or,
+ * where it may be `bare`, array. */
+static status whole_value(source_page *p, bool bare, wanted w[2], str *out, err *e)
 {
     str text = page_skip_bom(buf_view(&p->body));
     size_t start = js_skip_blank(text, 0);
@@ -117,9 +122,9 @@ static status whole_value(source_page *p, char open, char other, str *out, err *
     p->n_records = 0;
     p->total = -1;
     if (!text.n) return err_set(e, ST_FAILED, "it is empty");
-    if (*text.p != open && *text.p != other)
+    if (*text.p != '{' && (!bare || *text.p != '['))
         return err_set(e, ST_FAILED, "it is not a JSON object");
-    size_t end = page_value_end(text);
+    size_t end = walk(text, w, w ? 2 : 0);
     if (!end) return err_set(e, ST_FAILED, "its JSON is cut short or broken");
     if (js_skip_blank(text, end) != text.n)
         return err_set(e, ST_FAILED, "something stands behind the JSON object");
@@ -129,14 +134,14 @@ static status whole_value(source_page *p, char open, char other, str *out, err *
 
 status page_cut_as(source_page *p, const char *array, const char *count, bool bare, err *e)
 {
-    str text = {0}, list;
-    status st = whole_value(p, '{', bare ? '[' : '{', &text, e);
+    str text = {0};
+    wanted w[2] = {{.name = array}, {.name = count}};
+    status st = whole_value(p, bare, w, &text, e);
     if (st || !text.n) return st;
-    if (*text.p == '[')
-        list = text;
-    else if (!find(text, array, &list))
+    str list = *text.p == '[' ? text : w[0].value;
+    if (!is_bracketed(list, '[', ']'))
         return err_set(e, ST_FAILED, "it has no array \"%s\"", array);
-    if (*text.p == '{') p->total = count_of(member(text, count));
+    p->total = count_of(w[1].value);
     collecting c = {.page = p};
     return page_elements(list, collect, &c, e);
 }
@@ -144,14 +149,9 @@ status page_cut_as(source_page *p, const char *array, const char *count, bool ba
 status page_take_object(source_page *p, err *e)
 {
     str text = {0};
-    status st = whole_value(p, '{', '{', &text, e);
+    status st = whole_value(p, false, NULL, &text, e);
     collecting c = {.page = p};
     return st ? st : collect(&c, text, e);
-}
-
-str page_value(str object, const char *name)
-{
-    return object.n && *object.p == '{' ? member(object, name) : (str){0};
 }
 
 str page_member(const source_page *p, const char *name)
