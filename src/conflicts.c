@@ -145,45 +145,77 @@ static void write_turn(buf *b, const turn *t)
     js_write_string(b, t->bot_response);
 }
 
-static void write_group(const finding *f, const group *g, buf *b)
+static void write_group(const dataset *d, const conflict_group *g, buf *b)
 {
     const char *before = "";
-    write_turn(b, &f->d->turns[g->kept]);
+    write_turn(b, &d->turns[g->kept]);
     buf_z(b, ", \"conflicts\": [");
-    for (uint32_t i = g->from; i < g->to; i++) {
-        const uint32_t member = f->members[i];
-        if (f->scores[member] > 1.5) continue;
+    for (uint32_t i = 0; i < g->n; i++) {
         buf_z(b, before);
-        write_turn(b, &f->d->turns[member]);
+        write_turn(b, &d->turns[g->of[i].row]);
         buf_z(b, ", \"score\": ");
-        js_write_fixed(b, f->d->verdicts[member].score, SCORE_DECIMALS);
+        js_write_fixed(b, d->verdicts[g->of[i].row].score, SCORE_DECIMALS);
         buf_z(b, ", \"answer_score\": ");
-        js_write_fixed(b, f->scores[member], SCORE_DECIMALS);
+        js_write_fixed(b, g->of[i].score, SCORE_DECIMALS);
         buf_char(b, '}');
         before = ", ";
     }
     buf_z(b, "]}\n");
 }
 
-status conflicts_write(const job *j, const dataset *d, const char *path, export_result *out, err *e)
+/* The groups that have conflicts, with those members that do. */
+static status hand_out(const finding *f, conflicts *out, err *e)
+{
+    size_t n = 0;
+    out->groups = calloc(f->n_groups + 1, sizeof *out->groups);
+    out->all = calloc(f->d->n_turns + 1, sizeof *out->all);
+    if (!out->groups || !out->all) return err_nomem(e, "looking for conflicts");
+    for (size_t k = 0; k < f->n_groups && f->groups[k].n; k++) {
+        const group *g = &f->groups[k];
+        out->groups[out->n_groups++] = (conflict_group){g->kept, g->n, out->all + n};
+        for (uint32_t i = g->from; i < g->to; i++) {
+            const uint32_t row = f->members[i];
+            if (f->scores[row] <= 1.5) out->all[n++] = (conflict){row, f->scores[row]};
+        }
+    }
+    return ST_OK;
+}
+
+status conflicts_find(const job *j, const dataset *d, conflicts *out, err *e)
 {
     finding f = {.job = j, .d = d};
-    file_out file = {0};
-    buf b = {0};
-    *out = (export_result){0};
+    *out = (conflicts){0};
     status st = gather_groups(&f, e);
     if (st == ST_OK) st = compare_answers(&f, e);
     if (st == ST_OK) qsort(f.groups, f.n_groups, sizeof *f.groups, most_first);
+    if (st == ST_OK) st = hand_out(&f, out, e);
+    finding_release(&f);
+    return st;
+}
+
+void conflicts_release(conflicts *c)
+{
+    free(c->groups);
+    free(c->all);
+    *c = (conflicts){0};
+}
+
+status conflicts_write(const job *j, const dataset *d, const char *path, export_result *out, err *e)
+{
+    conflicts c;
+    file_out file = {0};
+    buf b = {0};
+    *out = (export_result){0};
+    status st = conflicts_find(j, d, &c, e);
     if (st == ST_OK) st = file_begin(&file, path, e);
-    for (size_t k = 0; st == ST_OK && k < f.n_groups && f.groups[k].n; k++) {
+    for (; st == ST_OK && out->rows < c.n_groups; out->rows++) {
         b.n = 0;
-        write_group(&f, &f.groups[k], &b);
+        write_group(d, &c.groups[out->rows], &b);
         st = buf_ok(&b) ? file_write(&file, buf_view(&b), e) : err_nomem(e, "writing conflicts");
-        out->rows++;
     }
     if (st == ST_OK) st = file_commit(&file, out->sha256, e);
     file_abort(&file);
     buf_release(&b);
-    finding_release(&f);
+    conflicts_release(&c);
     return st;
 }

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 
 #include "base/intern.h"
+#include "conflicts.h"
 #include "export/report.h"
 
 enum { GROUPS_SHOWN = 25, MEMBERS_SHOWN = 12, RUNS_SHOWN = 20 };
+enum { CONFLICTS_SHOWN = 20, ANSWERS_SHOWN = 6 };
 
 typedef struct gathering {
     const job *job;
@@ -162,6 +164,72 @@ static status gather_groups(gathering *g, err *e)
     return st;
 }
 
+/* --- conflicts ------------------------------------------------------------------------------ */
+
+static int most_given_first(const void *pa, const void *pb)
+{
+    const report_answer *a = pa, *b = pb;
+    if (a->n != b->n) return a->n > b->n ? -1 : 1;
+    return (a->first > b->first) - (a->first < b->first); /* turns of one array, in final order */
+}
+
+/* The different answers of a group, and how often each was given. */
+static status gather_answers(gathering *g, const conflict_group *c, report_conflict *out, err *e)
+{
+    intern texts = {0};
+    report_answer *answers = calloc(c->n, sizeof *answers);
+    status st = answers ? ST_OK : err_nomem(e, "reporting");
+    for (uint32_t i = 0; st == ST_OK && i < c->n; i++) {
+        const turn *t = &g->d->turns[c->of[i].row];
+        uint32_t k = intern_add(&texts, t->bot_response);
+        if (k == INTERN_NONE)
+            st = err_nomem(e, "reporting");
+        else if (!answers[k].n++)
+            answers[k] = (report_answer){t, 1, c->of[i].score};
+    }
+    if (st == ST_OK) qsort(answers, texts.n, sizeof *answers, most_given_first);
+    *out = (report_conflict){.kept = &g->d->turns[c->kept],
+                             .n = c->n,
+                             .n_answers = texts.n,
+                             .n_shown = texts.n < ANSWERS_SHOWN ? texts.n : ANSWERS_SHOWN};
+    out->answers = arena_alloc(&g->a, ANSWERS_SHOWN, sizeof *out->answers);
+    if (st == ST_OK && !out->answers) st = err_nomem(e, "reporting");
+    if (st == ST_OK) memcpy(out->answers, answers, out->n_shown * sizeof *answers);
+    intern_release(&texts);
+    free(answers);
+    return st;
+}
+
+static status take_conflicts(gathering *g, const conflicts *c, err *e)
+{
+    report *r = &g->r;
+    status st = ST_OK;
+    report_conflict *shown = arena_alloc(&g->a, CONFLICTS_SHOWN, sizeof *shown);
+    if (!shown) return err_nomem(e, "reporting");
+    r->n_conflicts = c->n_groups;
+    for (size_t k = 0; k < c->n_groups; k++) r->n_conflict_turns += c->groups[k].n;
+    while (st == ST_OK && r->n_conflicts_shown < c->n_groups &&
+           r->n_conflicts_shown < CONFLICTS_SHOWN) {
+        const size_t k = r->n_conflicts_shown++;
+        st = gather_answers(g, &c->groups[k], &shown[k], e);
+    }
+    r->conflicts = shown;
+    return st;
+}
+
+/* Answers are compared where that is asked for: it takes a vector for each that differs. */
+static status gather_conflicts(gathering *g, err *e)
+{
+    conflicts c;
+    g->r.conflicts_below = g->job->config->conflicts.below;
+    g->r.asked_conflicts = *g->job->config->export.conflicts != 0;
+    if (!g->r.asked_conflicts) return ST_OK;
+    status st = conflicts_find(g->job, g->d, &c, e);
+    if (st == ST_OK) st = take_conflicts(g, &c, e);
+    conflicts_release(&c);
+    return st;
+}
+
 /* --- pairs, charts, runs -------------------------------------------------------------------- */
 
 static status take_pairs(gathering *g, const sweep_pair *p, size_t n, report_pairs *out, err *e)
@@ -228,6 +296,7 @@ status report_view(const job *j, const dataset *d, const summary *s, const sweep
     if (st == ST_OK) st = gather_redactions(&g, &s->redactions, e);
     if (st == ST_OK) st = gather_bots(&g, e);
     if (st == ST_OK) st = gather_groups(&g, e);
+    if (st == ST_OK) st = gather_conflicts(&g, e);
     if (st == ST_OK) st = gather_sweep(&g, sw, e);
     if (st == ST_OK) st = gather_runs(&g, e);
     if (st == ST_OK) {

@@ -32,7 +32,8 @@ static const char head[] =
     ".curve{stroke:var(--kept);stroke-width:2;fill:none}rect.kept,circle.kept{fill:var(--kept)}"
     "rect.gone{fill:var(--gone)}\n"
     "details{border-bottom:1px solid var(--rule);padding:.3rem 0}summary{cursor:pointer;"
-    "overflow-wrap:anywhere}details table{margin:.3rem 0 .6rem 1rem;width:calc(100% - 1rem)}\n"
+    "overflow-wrap:anywhere}details table{margin:.3rem 0 .6rem 1rem;"
+    "width:calc(100% - 1rem)}details .n{width:1%}\n"
     "pre{overflow-x:auto;font-size:.85rem}small{color:var(--soft)}\n"
     "@media print{details>*{display:block}h2,svg,tr{break-inside:avoid}body{max-width:none}}\n"
     "</style>\n</head>\n<body>\n";
@@ -155,6 +156,67 @@ static void write_groups(const report *r, buf *b)
     section_end(b);
 }
 
+static void row_of_answer(buf *b, const report_answer *a)
+{
+    buf_fmt(b, "<tr><td class=\"n\">%.4f</td><td><bdi>", a->score);
+    html_excerpt(b, a->first->bot_response, EXCERPT);
+    buf_z(b, "</bdi><br><small>to <bdi>");
+    html_excerpt(b, a->first->user_utterance, EXCERPT);
+    buf_z(b, "</bdi>, <bdi>");
+    html_excerpt(b, a->first->of->id, EXCERPT);
+    buf_fmt(b, "</bdi> turn %u", a->first->number);
+    if (a->n > 1) {
+        buf_z(b, " and ");
+        html_count(b, a->n - 1);
+        buf_z(b, " more");
+    }
+    buf_z(b, "</small></td></tr>\n");
+}
+
+static void write_conflict(buf *b, const report_conflict *c)
+{
+    buf_z(b, "<details><summary><bdi>");
+    html_excerpt(b, c->kept->user_utterance, EXCERPT);
+    buf_z(b, "</bdi> <small>answered otherwise ");
+    html_count(b, c->n);
+    buf_z(b, " times</small></summary>\n<table>\n<tr><td class=\"n\">kept</td><td><bdi>");
+    html_excerpt(b, c->kept->bot_response, EXCERPT);
+    buf_z(b, "</bdi><br><small><bdi>");
+    html_excerpt(b, c->kept->of->id, EXCERPT);
+    buf_fmt(b, "</bdi> turn %u</small></td></tr>\n", c->kept->number);
+    for (size_t i = 0; i < c->n_shown; i++) row_of_answer(b, &c->answers[i]);
+    buf_z(b, "</table>\n");
+    if (c->n_answers > c->n_shown) {
+        buf_z(b, "<p class=\"soft\">... and ");
+        html_count(b, c->n_answers - c->n_shown);
+        buf_z(b, " more answers.</p>\n");
+    }
+    buf_z(b, "</details>\n");
+}
+
+static void write_conflicts(const report *r, buf *b)
+{
+    section(b, "conflicts", "The same question, another answer");
+    if (!r->asked_conflicts) {
+        buf_z(b, "<p>Answers were not compared: set <code>export.conflicts</code> to the name of a "
+                 "file and report again.</p>\n");
+        section_end(b);
+        return;
+    }
+    buf_fmt(b, "<p>Answers of removed turns whose cosine to the kept answer is below %g: ",
+            r->conflicts_below);
+    html_count(b, r->n_conflict_turns);
+    buf_z(b, " turns in ");
+    html_count(b, r->n_conflicts);
+    buf_z(b, " groups");
+    if (r->n_conflicts > r->n_conflicts_shown)
+        buf_fmt(b, ", of which the largest %zu are shown; the file of export.conflicts has all",
+                r->n_conflicts_shown);
+    buf_z(b, ".</p>\n");
+    for (size_t i = 0; i < r->n_conflicts_shown; i++) write_conflict(b, &r->conflicts[i]);
+    section_end(b);
+}
+
 static void table_of_pairs(buf *b, const report_pairs *p)
 {
     if (!p->n) {
@@ -239,6 +301,7 @@ void report_write(const report *r, buf *out)
     write_charts(r, out);
     write_bots(r, out);
     write_groups(r, out);
+    write_conflicts(r, out);
     write_borderline(r, out);
     write_redaction(r, out);
     write_runs(r, out);

@@ -39,6 +39,20 @@ typedef struct report_group {
     report_pairs members; /* those furthest from it, first */
 } report_group;
 
+/* An answer to near-duplicates of a question that is unlike the one kept. */
+typedef struct report_answer {
+    const turn *first; /* the first in final order that got it */
+    uint64_t n;        /* turns that got it, word for word */
+    double score;      /* its cosine to the kept answer */
+} report_answer;
+
+typedef struct report_conflict {
+    const turn *kept;
+    uint64_t n;                /* turns answered otherwise */
+    report_answer *answers;    /* [n_shown] most often given first */
+    size_t n_shown, n_answers; /* of so many */
+} report_conflict;
+
 /* Columns of cosines and thresholds: from REPORT_LOWEST by hundredths below 1. */
 enum { REPORT_STEPS = 30 };
 #define REPORT_LOWEST 0.70
@@ -61,6 +75,11 @@ typedef struct report {
     size_t n_bots;
     const report_group *groups; /* [n_groups] largest first */
     size_t n_groups;
+    bool asked_conflicts;   /* were answers compared? */
+    double conflicts_below; /* cosines of answers that count */
+    uint64_t n_conflicts, n_conflict_turns;
+    const report_conflict *conflicts; /* [n_conflicts_shown] largest first */
+    size_t n_conflicts_shown;
     report_pairs above, below; /* removed and kept pairs nearest the threshold */
     const report_run *runs;    /* [n_runs] newest first */
     size_t n_runs;

@@ -2,6 +2,7 @@
 
 import html
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ import subprocess
 import oracle
 import pytest
 from conftest import check_fails
+from test_run import conversation, raw
 
-SECTIONS = ["funnel", "left-out", "similarity", "thresholds", "bots", "groups", "borderline",
-            "redaction", "runs", "settings"]
+SECTIONS = ["funnel", "left-out", "similarity", "thresholds", "bots", "groups", "conflicts",
+            "borderline", "redaction", "runs", "settings"]
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'> \"&amp; \u202egnp.exe"
 
 
@@ -63,6 +65,67 @@ def test_figures(curated, few, expected):
     assert "dedup.threshold = 0.85" in section(page, "settings")
 
 
+def shown_conflicts(page):
+    """[(question, turns, kept answer, [(answer, to, id, turn, others, score)])] of the section."""
+    out = []
+    for part in re.findall(r"<details>(.*?)</details>", section(page, "conflicts"), re.S):
+        question, n = re.search(r"<bdi>(.*?)</bdi> <small>answered otherwise ([\d,]+) times",
+                                part).groups()
+        kept = re.search(r'<td class="n">kept</td><td><bdi>(.*?)</bdi>', part).group(1)
+        rows = re.findall(r'<td class="n">(-?[\d.]+)</td><td><bdi>(.*?)</bdi><br><small>to '
+                          r"<bdi>(.*?)</bdi>, <bdi>(.*?)</bdi> turn (\d+)"
+                          r"(?: and ([\d,]+) more)?<", part)
+        out.append((html.unescape(question), int(n.replace(",", "")), html.unescape(kept),
+                    [(html.unescape(answer), html.unescape(to), html.unescape(id), int(turn),
+                      int((more or "0").replace(",", "")) + 1, score)
+                     for score, answer, to, id, turn, more in rows]))
+    return out
+
+
+def naive_conflicts(lines):
+    """The same of the file of export.conflicts: the largest 20 groups, 6 answers of each."""
+    out = []
+    for group in lines[:20]:
+        answers = {}
+        for turn in group["conflicts"]:
+            answers.setdefault(turn["bot_response"], []).append(turn)
+        often = sorted(answers.items(), key=lambda pair: -len(pair[1]))[:6]
+        out.append((group["user_utterance"], len(group["conflicts"]), group["bot_response"],
+                    [(answer, turns[0]["user_utterance"], turns[0]["interaction_id"],
+                      turns[0]["turn"], len(turns), "%.4f" % turns[0]["answer_score"])
+                     for answer, turns in often]))
+    return out
+
+
+def test_conflicts(make_place, demo):
+    """Thirty questions asked up to twelve times, each with up to nine answers."""
+    chosen = random.Random(3)
+    said = list(dict.fromkeys(m["text"].strip() for line in demo.first
+                              for m in json.loads(line)["messages"] if m["from"] == "user"))
+    answers = chosen.sample(said, 9)
+    raws = [raw(conversation("int_%d_%d" % (q, k), said=question, answer=chosen.choice(answers)))
+            for q, question in enumerate(chosen.sample(said, 30))
+            for k in range(chosen.randrange(3, 24))]
+    place = make_place(raws).configure(dedup={"threshold": 0.99}, conflicts={"below": 1},
+                                       export={"conflicts": "conflicts.jsonl"})
+    place.run("run", status=0)
+    lines = [json.loads(line) for line in place.read("conflicts.jsonl").splitlines()]
+    page = page_of(place)
+    found, want = shown_conflicts(page), naive_conflicts(lines)
+    assert [(*c[:3], [a[:5] for a in c[3]]) for c in found] == [
+        (*c[:3], [a[:5] for a in c[3]]) for c in want]
+    assert all(abs(float(a[5]) - float(b[5])) < 1.1e-4 for x, y in zip(found, want)
+               for a, b in zip(x[3], y[3]))
+    turns = sum(len(line["conflicts"]) for line in lines)
+    assert "%d turns in %d groups" % (turns, len(lines)) in section(page, "conflicts")
+    assert len(lines) > 20 and "largest 20" in section(page, "conflicts")
+    assert "and 2 more answers" in section(page, "conflicts")
+    none = section(page_of(place, "--set", "conflicts.below=-1"), "conflicts")
+    assert "0 turns in 0 groups" in none and "<details>" not in none
+    unasked = section(page_of(place, "--set", "export.conflicts="), "conflicts")
+    assert unasked.count("<p>") == 1 and "export.conflicts" in unasked
+
+
 def test_the_same_again(curated):
     def still(page):
         return re.sub(r'<section id="runs">.*?</section>', "", page, flags=re.S)
@@ -79,7 +142,8 @@ def test_as_a_file(curated):
 
 
 def test_hostile_text(curated):
-    page = page_of(curated)
+    page = page_of(curated, "--set", "export.conflicts=c.jsonl", "--set", "conflicts.below=1")
+    assert "alert(1)" in section(page, "conflicts")
     assert "alert(1)" in page and "<script" not in page and "<img" not in page
     assert "\u202e" not in page and page.count("</pre>") == 1
     assert len(page) < 500_000
@@ -109,7 +173,8 @@ def test_in_a_browser(curated, width):
     chromium = shutil.which("chromium")
     if not chromium:
         pytest.skip("SKIPPED: chromium is not there, so no browser has looked at the report")
-    (curated.dir / "report.html").write_text(page_of(curated), "utf-8")
+    asked = ("--set", "export.conflicts=c.jsonl", "--set", "conflicts.below=1")
+    (curated.dir / "report.html").write_text(page_of(curated, *asked), "utf-8")
     done = subprocess.run(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -119,5 +184,6 @@ def test_in_a_browser(curated, width):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, cwd=curated.dir)
     dom = done.stdout.decode("utf-8", "replace")
     assert re.findall(r'<section id="([a-z-]+)">', dom) == SECTIONS
+    assert "answered otherwise" in section(dom, "conflicts")
     assert dom.count("<svg") == 2 and "<script" not in dom and "<img" not in dom
     assert b"CONSOLE" not in done.stderr
