@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import sqlite3
 
 import pytest
 
@@ -111,3 +112,37 @@ def test_new_rows_spare_the_old_ones(make_place):
     assert place.read() == first
     settings["dedup.threshold"] = 0.949  # by another rule nothing is known
     assert not curate(place, [], settings, "s.db")
+
+
+def met_all(said):
+    return int(re.search(r"(\d+) rows met all kept ones before them", said)[1])
+
+
+def test_the_next_to_nearest_is_remembered(make_place):
+    """New rows unseat keepers; who lost one is looked up among all only if nothing else is known."""
+    rng = random.Random(3)
+    place = make_place()
+    rows = [conversation(rng, k) for k in range(700)]
+    settings = {"dedup.threshold": 0.8}
+    curate(place, rows[:600], settings, "knows.db")
+    with sqlite3.connect(place.dir / "knows.db") as db, \
+            sqlite3.connect(place.dir / "forgot.db") as copy:
+        db.backup(copy)
+        changed = copy.execute("UPDATE setting SET value = x'' WHERE key = 'curation.seconds' "
+                               "AND length(value) > 0")
+        assert changed.rowcount == 1
+    db.close()
+    copy.close()
+    newest = []
+    for k, row in enumerate(rows[600:]):
+        newest.append(dict(row, timestamp="2025-01-01T%02d:%02d:00Z" % divmod(k, 60)))
+    lines = "".join(json.dumps(r) + "\n" for r in newest).encode()
+    met, made = [], []
+    for store in ("knows.db", "forgot.db"):
+        sets = ["--set", "store.url=" + store, "--set", "dedup.threshold=0.8"]
+        place.run("import", "-", *sets, input=lines, status=0)
+        met.append(met_all(place.run("--verbose", "curate", *sets, status=0).err))
+        place.run("export", *sets, status=0)
+        made.append((place.read(), place.read("removed.jsonl")))
+    assert made[0] == made[1]
+    assert met[0] < met[1], met
