@@ -134,6 +134,14 @@ static const key keys[] = {
     {"dedup", "pins", KEY_TEXT, AT(dedup.pins), "", NULL, 0, 0,
      "a file of turns to keep or drop whatever the cosine says, a line each: keep ID, drop ID, or "
      "ID/TURN"},
+    {"guard", "max_loss", KEY_NUMBER, AT(guard.max_loss), "1", NULL, 0, 1,
+     "share of its well-rated turns that a bot may lose to near-duplicates; those that lose more "
+     "are "
+     "named; 1: any"},
+    {"guard", "floor", KEY_COUNT, AT(guard.floor), "0", NULL, 0, 1e9,
+     "distinct utterances that such a bot keeps all the same, if it has so many"},
+    {"guard", "by", KEY_CHOICE, AT(guard.by), "bot", "bot|rating", 0, 0,
+     "of whom that is asked: bots, or rating bands (4, 5 ...)"},
     {"conflicts", "below", KEY_NUMBER, AT(conflicts.below), "0.6", NULL, -1, 1,
      "cosine of two answers from which on they say the same"},
     {"split", "train", KEY_NUMBER, AT(split.train), "0.8", NULL, 0, 1,
@@ -494,7 +502,7 @@ static void describe(const config *c, const char *const *sections, buf *out)
         bool matters = false;
         for (const char *const *s = sections; *s; s++) matters |= strcmp(k->section, *s) == 0;
         if (!matters) continue;
-        if (k->type == KEY_NUMBER)
+        if (k->type == KEY_NUMBER || k->type == KEY_COUNT)
             buf_fmt(out, "%s.%s=%.17g\n", k->section, k->name, *(const double *)value);
         else
             buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
@@ -503,7 +511,7 @@ static void describe(const config *c, const char *const *sections, buf *out)
 
 void config_describe_curation(const config *c, buf *out)
 {
-    static const char *const sections[] = {"filter", "redact", "embed", "dedup", NULL};
+    static const char *const sections[] = {"filter", "redact", "embed", "dedup", "guard", NULL};
     describe(c, sections, out);
     for (size_t i = 0; i < c->redact.n_patterns; i++)
         buf_fmt(out, "redact." PATTERN "%s=%s\n", c->redact.patterns[i].name,

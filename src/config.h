@@ -35,6 +35,10 @@ typedef struct config {
         const char *domain, *keep, *answers, *pins;
     } dedup;
     struct {
+        double max_loss, floor;
+        const char *by;
+    } guard;
+    struct {
         double below;
     } conflicts;
     struct {
@@ -73,8 +77,8 @@ void config_write_settings(const config *c, buf *out);
 /* Whether the values go together.  ST_USAGE: shares of [split] that make more than 1. */
 status config_check(const config *c, err *e) MUST_USE;
 
-/* Appends what the exported data set depends on ([filter], [redact], [embed], [dedup]) as
- * one text, to tell whether a curation is still current. */
+/* Appends what the exported data set depends on ([filter], [redact], [embed], [dedup],
+ * [guard]) as one text, to tell whether a curation is still current. */
 void config_describe_curation(const config *c, buf *out);
 
 /* Appends, in the same form, what the exported files depend on besides. */

@@ -15,6 +15,7 @@ void dataset_release(dataset *d)
     free(d->turns);
     free(d->verdicts);
     free(d->seconds);
+    free(d->guarded);
     free(d->split);
     free(d->dropped);
     arena_release(&d->texts);

@@ -11,6 +11,9 @@ typedef struct dataset {
     verdict *verdicts; /* [n_turns], for the dedup stage to fill; NULL before dataset_load */
     verdict *seconds;  /* [n_turns] greedy_options.second; NULL: not known */
     size_t n_turns, cap_turns;
+    /* [n_turns] 1: a duplicate that guard.floor gave back, a row that stands for itself alone;
+     * NULL: the guard gives nothing back */
+    unsigned char *guarded;
     unsigned char *split; /* [n_turns] the part of each kept turn (curate/split.h); NULL: none */
     size_t n_pinned;      /* turns that stay whatever is near to them: the first ones */
     dropped_interaction *dropped; /* [n_dropped] */

@@ -36,6 +36,7 @@ static void tell_score(buf *b, double score)
 static status list_duplicate(void *ctx, const stored_verdict *v, err *e)
 {
     buf *b = ctx;
+    if (v->rule != RULE_DUPLICATE) return ST_OK; /* given back, it stands for itself */
     buf_z(b, b->n && b->p[b->n - 1] == '[' ? "{\"interaction_id\": " : ", {\"interaction_id\": ");
     js_write_string(b, v->interaction_id);
     buf_fmt(b, ", \"turn\": %lld, \"score\": ", (long long)v->turn);
@@ -47,6 +48,7 @@ static status list_duplicate(void *ctx, const stored_verdict *v, err *e)
 static status tell_duplicate(void *ctx, const stored_verdict *v, err *e)
 {
     buf *b = ctx;
+    if (v->rule != RULE_DUPLICATE) return ST_OK;
     buf_z(b, "      stands for ");
     utf8_write_plain(b, v->interaction_id);
     buf_fmt(b, " turn %lld", (long long)v->turn);
@@ -54,15 +56,18 @@ static status tell_duplicate(void *ctx, const stored_verdict *v, err *e)
     return buf_ok(b) ? ST_OK : err_nomem(e, "explaining");
 }
 
+/* v: of a duplicate, or of one that the guard gave back, which is kept. */
 static void write_keeper(const explaining *x, buf *b, const stored_verdict *v)
 {
+    if (v->rule == RULE_GUARDED && x->json) buf_z(b, ", \"guarded\": true");
     if (x->json) {
         buf_z(b, ", \"kept_interaction_id\": ");
         js_write_string(b, v->kept_interaction_id);
         buf_fmt(b, ", \"kept_turn\": %lld, \"score\": ", (long long)v->kept_turn);
         write_score(b, v->score);
     } else {
-        buf_z(b, "      of ");
+        buf_z(b, v->rule == RULE_GUARDED ? "      given back by guard.floor; a duplicate of "
+                                         : "      of ");
         utf8_write_plain(b, v->kept_interaction_id);
         buf_fmt(b, " turn %lld", (long long)v->kept_turn);
         tell_score(b, v->score);
@@ -78,8 +83,8 @@ static status take_verdict(void *ctx, const stored_verdict *v, err *e)
     }
     if ((uint64_t)v->turn >= x->n_turns) return ST_OK; /* older than the record */
     buf *b = &x->details[v->turn];
-    x->rules[v->turn] = rule_name(v->rule);
-    if (v->rule == RULE_DUPLICATE) write_keeper(x, b, v);
+    x->rules[v->turn] = rule_name(v->rule == RULE_GUARDED ? RULE_KEPT : v->rule);
+    if (v->rule == RULE_DUPLICATE || v->rule == RULE_GUARDED) write_keeper(x, b, v);
     return buf_ok(b) ? ST_OK : err_nomem(e, "explaining");
 }
 

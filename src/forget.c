@@ -218,7 +218,7 @@ status forget_run(const job *j, forget_report *r, summary *s, err *e)
             st = scrubbed;
         }
     }
-    redaction_tally_release(&old.redactions);
+    summary_release(&old);
     dataset_release(&before);
     return st;
 }

@@ -15,7 +15,7 @@ typedef struct looking {
 static void looking_release(looking *l)
 {
     dataset_release(&l->d);
-    redaction_tally_release(&l->s.redactions);
+    summary_release(&l->s);
 }
 
 static status look(const job *j, looking *l, err *e)

@@ -57,6 +57,14 @@ bool job_compares_answers(const job *j)
     return strcmp(j->config->dedup.answers, "distinct") == 0;
 }
 
+guard_options job_guard(const job *j)
+{
+    const config *c = j->config;
+    return (guard_options){.max_loss = c->guard.max_loss,
+                           .floor = (uint64_t)c->guard.floor,
+                           .by_rating = strcmp(c->guard.by, "rating") == 0};
+}
+
 const char *job_needs_scores(const job *j)
 {
     const config *c = j->config;

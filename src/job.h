@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "curate/guard.h"
 #include "curate/pins.h"
 #include "curate/redact.h"
 #include "store/store.h"
@@ -43,6 +44,9 @@ status job_check_pins(const job *j, err *e) MUST_USE;
 
 /* dedup.answers = distinct: do the answers matter, too? */
 bool job_compares_answers(const job *j);
+
+/* Of [guard]. */
+guard_options job_guard(const job *j);
 
 /* What shows with which cosine to which row duplicates are nearest, which verdicts by screening
  * (screen.h) do not say; NULL: nothing does. */

@@ -55,11 +55,13 @@ static status write_counts(const job *j, const dataset *d, const summary *s, buf
     by_rule[RULE_DUPLICATE] = s->turns.duplicates;
     buf_fmt(b,
             ", \"interactions\": %llu, \"turns\": {\"rated\": %llu, \"distinct_texts\": %llu, "
-            "\"kept\": %llu}, \"removed\": {",
+            "\"kept\": %llu",
             (ull)held.interactions, (ull)s->turns.rated, (ull)s->turns.distinct_texts,
             (ull)s->turns.kept);
+    if (d->guarded) buf_fmt(b, ", \"guarded\": %llu", (ull)s->guard.n_given);
+    buf_z(b, "}, \"removed\": {");
     const char *before = "";
-    for (rule r = RULE_KEPT + 1; r < RULE_COUNT; r++) {
+    for (rule r = RULE_KEPT + 1; r < RULE_GUARDED; r++) {
         buf_fmt(b, "%s\"%s\": %llu", before, rule_name(r), (ull)by_rule[r]);
         before = ", ";
     }

@@ -220,6 +220,45 @@ static status embed_and_dedup(const job *j, const model *m, const char *fingerpr
     return st;
 }
 
+/* --- the guard ------------------------------------------------------------------------------ */
+
+static void tell_losses(const job *j, const guard_result *g)
+{
+    const char *whose = g->options.by_rating ? "turns rated" : "bot";
+    for (size_t i = 0; i < g->n_groups; i++) {
+        const guard_group *mine = &g->groups[i];
+        if (!mine->is_over) continue;
+        log_say(j->log, LOG_WARNING,
+                "%s %.*s: %llu of %llu well-rated turns went as near-duplicates, more than "
+                "guard.max_loss = %g allows; %llu given back",
+                whose, STR_FMT(mine->name), (unsigned long long)(mine->n_turns - mine->n_kept),
+                (unsigned long long)mine->n_turns, g->options.max_loss,
+                (unsigned long long)mine->n_given);
+    }
+}
+
+/* Says who lost too much, and marks what is given back; the verdicts stay as they are. */
+static status guard_turns(const job *j, dataset *d, summary *s, err *e)
+{
+    const guard_options o = job_guard(j);
+    s->guard.options = o;
+    if (o.max_loss >= 1) return ST_OK;
+    unsigned char *is_kept = calloc(d->n_turns + 1, 1);
+    d->guarded = calloc(d->n_turns + 1, 1);
+    status st = is_kept && d->guarded ? ST_OK : err_nomem(e, "guarding");
+    for (size_t i = 0; st == ST_OK && i < d->n_turns; i++)
+        is_kept[i] = d->verdicts[i].kept_row == NO_ROW;
+    if (st == ST_OK) st = guard_find(d->turns, is_kept, d->n_turns, &o, &s->guard, d->guarded, e);
+    if (st == ST_OK) tell_losses(j, &s->guard);
+    free(is_kept);
+    if (guard_gives(&o)) return st;
+    free(d->guarded);
+    d->guarded = NULL;
+    return st;
+}
+
+/* --- all of it ------------------------------------------------------------------------------ */
+
 static status judge(const job *j, dataset *d, summary *s, err *e)
 {
     model *m = NULL;
@@ -232,10 +271,11 @@ static status judge(const job *j, dataset *d, summary *s, err *e)
     if (st == ST_OK && m) st = units_check_model(j, m, fingerprint, e);
     if (st == ST_OK) st = verdicts_key(j, fingerprint, &key, e);
     if (st == ST_OK) st = verdicts_recall(j, d, buf_view(&key), &current, e);
-    if (st == ST_OK && !current) {
-        if (m) st = embed_and_dedup(j, m, fingerprint, d, s, e);
-        if (st == ST_OK) st = verdicts_store(j, d, fingerprint, buf_view(&key), e);
-    }
+    if (st == ST_OK && !current && m) st = embed_and_dedup(j, m, fingerprint, d, s, e);
+    if (st == ST_OK) st = guard_turns(j, d, s, e);
+    if (st == ST_OK && !current) st = verdicts_store(j, d, fingerprint, buf_view(&key), e);
+    for (size_t i = 0; st == ST_OK && d->guarded && i < d->n_turns; i++)
+        if (d->guarded[i]) d->verdicts[i] = (verdict){NO_ROW, 1};
     buf_release(&key);
     model_free(m);
     return st;
@@ -306,7 +346,7 @@ status pipeline_add_scores(const job *j, bool *are_there, err *e)
     summary s = {0};
     again.scores = true;
     st = pipeline_curate(&again, &d, &s, e);
-    redaction_tally_release(&s.redactions);
+    summary_release(&s);
     dataset_release(&d);
     return st;
 }
@@ -338,7 +378,8 @@ static status export_one(const job *j, out_file which, const char *path, const d
                                                        [OUT_RASA] = EXPORT_RASA,
                                                        [OUT_COGNIGY] = EXPORT_COGNIGY};
     bool all = strcmp(j->config->export.columns, "all") == 0;
-    export_rows rows = {d->turns, d->verdicts, d->n_turns, d->split, split_names, -1, all};
+    export_rows rows = {d->turns,    d->verdicts, d->n_turns, d->split,
+                        split_names, -1,          all,        d->guarded};
     if (which >= OUT_TRAIN && which <= OUT_TEST) rows.only = (int)(which - OUT_TRAIN);
     if (!*path) return ST_OK;
     if (!s->turns.kept && which < OUT_REMOVED && !(j->writes_empty && access(path, F_OK) == 0)) {

@@ -23,6 +23,7 @@ static const char *const rule_names[RULE_COUNT] = {
     [RULE_REDACTED_EMPTY] = "redacted-empty",
     [RULE_MASKED] = "masked",
     [RULE_PINNED] = "pinned",
+    [RULE_GUARDED] = "guarded",
 };
 
 const char *rule_name(rule r)

@@ -80,6 +80,7 @@ typedef enum rule {
     RULE_REDACTED_EMPTY,
     RULE_MASKED,
     RULE_PINNED,
+    RULE_GUARDED, /* a duplicate that guard.floor gave back: a row; in no ledger */
     RULE_COUNT
 } rule;
 

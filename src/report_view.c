@@ -100,6 +100,21 @@ static status gather_bots(gathering *g, err *e)
     return st;
 }
 
+static status gather_losses(gathering *g, const guard_result *from, err *e)
+{
+    report_loss *to = arena_alloc(&g->a, from->n_over + 1, sizeof *to);
+    if (!to) return err_nomem(e, "reporting");
+    g->r.max_loss = from->options.max_loss;
+    g->r.by_rating = from->options.by_rating;
+    g->r.losses = to;
+    for (size_t i = 0; i < from->n_groups; i++) {
+        const guard_group *x = &from->groups[i];
+        if (!x->is_over) continue;
+        to[g->r.n_losses++] = (report_loss){x->name, x->n_turns, x->n_kept, x->n_given};
+    }
+    return ST_OK;
+}
+
 /* --- groups --------------------------------------------------------------------------------- */
 
 /* Puts a row among the largest so far, which stay in order: size, then row. */
@@ -295,6 +310,7 @@ status report_view(const job *j, const dataset *d, const summary *s, const sweep
     status st = gather_counts(&g, s, e);
     if (st == ST_OK) st = gather_redactions(&g, &s->redactions, e);
     if (st == ST_OK) st = gather_bots(&g, e);
+    if (st == ST_OK) st = gather_losses(&g, &s->guard, e);
     if (st == ST_OK) st = gather_groups(&g, e);
     if (st == ST_OK) st = gather_conflicts(&g, e);
     if (st == ST_OK) st = gather_sweep(&g, sw, e);

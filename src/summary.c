@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/json.h"
+#include "base/number.h"
 #include "forget.h"
 
 static const char *const file_names[OUT_COUNT] = {
@@ -15,6 +16,12 @@ static const char *const file_names[OUT_COUNT] = {
 const char *summary_file_name(out_file i)
 {
     return file_names[i];
+}
+
+void summary_release(summary *s)
+{
+    redaction_tally_release(&s->redactions);
+    guard_release(&s->guard);
 }
 
 typedef unsigned long long ull;
@@ -46,6 +53,29 @@ static void write_files(const summary *s, buf *out)
         first = false;
     }
     buf_char(out, '}');
+}
+
+/* Those that lost too much. */
+static void write_guard(const guard_result *g, buf *out)
+{
+    const char *before = "";
+    buf_z(out, ", \"guard\": {\"max_loss\": ");
+    number_write_json(out, g->options.max_loss);
+    buf_fmt(out, ", \"floor\": %llu, \"given_back\": %llu, \"over\": [", (ull)g->options.floor,
+            (ull)g->n_given);
+    for (size_t i = 0; i < g->n_groups; i++) {
+        const guard_group *mine = &g->groups[i];
+        if (!mine->is_over) continue;
+        buf_fmt(out, "%s{\"%s\": ", before, g->options.by_rating ? "rating" : "bot_id");
+        if (g->options.by_rating)
+            buf_str(out, mine->name);
+        else
+            js_write_string(out, mine->name);
+        buf_fmt(out, ", \"turns\": %llu, \"kept\": %llu, \"given_back\": %llu}", (ull)mine->n_turns,
+                (ull)mine->n_kept, (ull)mine->n_given);
+        before = ", ";
+    }
+    buf_z(out, "]}");
 }
 
 static void write_seconds(const summary *s, buf *out)
@@ -86,6 +116,7 @@ void summary_write_json(const summary *s, buf *out)
                 "\"kept\": %llu, \"duplicates\": %llu, \"not_text\": %llu}",
                 (ull)s->turns.rated, (ull)s->turns.distinct_texts, (ull)s->turns.embedded,
                 (ull)s->turns.kept, (ull)s->turns.duplicates, (ull)s->turns.not_text);
+    if (s->curated && s->guard.options.max_loss < 1) write_guard(&s->guard, out);
     if (s->curated && s->redactions.n_rules) {
         buf_z(out, ", \"redactions\": ");
         redaction_tally_write(&s->redactions, out);

@@ -3,6 +3,7 @@
 #define TAMIS_SUMMARY_H
 
 #include "base/buf.h"
+#include "curate/guard.h"
 #include "curate/split.h"
 #include "export/export.h"
 #include "redaction.h"
@@ -34,6 +35,7 @@ typedef struct summary {
         uint64_t interactions, rated, distinct_texts, embedded, kept, duplicates, not_text;
     } turns;
     redaction_tally redactions;
+    guard_result guard; /* of a curation; options.max_loss 1: off */
     bool has_split;
     split_sizes split;
     const struct forget_report *forgotten; /* NULL: nothing was to be forgotten */
@@ -46,6 +48,9 @@ typedef struct summary {
     } seconds;
     source_stats http;
 } summary;
+
+/* Frees what it owns. */
+void summary_release(summary *s);
 
 /* "csv", "jsonl" ...: the key of [export]. */
 const char *summary_file_name(out_file i);

@@ -318,7 +318,7 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
             st = written;
         }
     }
-    redaction_tally_release(&r->s.redactions);
+    summary_release(&r->s);
     forget_report_release(&r->forgotten);
     return finish(st, &e, error);
 }

@@ -138,7 +138,7 @@ status verdicts_store(const job *j, const dataset *d, const char *fingerprint, s
                             .order = (int64_t)i};
         if (d->verdicts[i].kept_row != NO_ROW) {
             const turn *kept = &d->turns[d->verdicts[i].kept_row];
-            v.rule = RULE_DUPLICATE;
+            v.rule = d->guarded && d->guarded[i] ? RULE_GUARDED : RULE_DUPLICATE;
             v.kept_interaction_id = kept->of->id;
             v.kept_turn = kept->number;
         }
@@ -203,14 +203,20 @@ typedef struct recalling {
     bool scores, fits;
 } recalling;
 
+/* Of a duplicate that the guard gave back it says what the deduplication said. */
+static bool was_compared(const stored_verdict *v)
+{
+    return v->rule == RULE_KEPT || v->rule == RULE_DUPLICATE || v->rule == RULE_GUARDED;
+}
+
 static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
 {
     recalling *r = ctx;
     (void)e;
-    if (v->rule != RULE_KEPT && v->rule != RULE_DUPLICATE) return ST_OK;
+    if (!was_compared(v)) return ST_OK;
     uint32_t row = row_of(&r->index, v->interaction_id, v->turn), kept = NO_ROW;
-    if (v->rule == RULE_DUPLICATE) kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
-    if (row == NO_ROW || (v->rule == RULE_DUPLICATE && kept == NO_ROW)) {
+    if (v->rule != RULE_KEPT) kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
+    if (row == NO_ROW || (v->rule != RULE_KEPT && kept == NO_ROW)) {
         r->fits = false;
         return ST_OK;
     }
@@ -263,7 +269,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
 {
     reviewing *r = ctx;
     (void)e;
-    if (v->rule != RULE_KEPT && v->rule != RULE_DUPLICATE) return ST_OK;
+    if (!was_compared(v)) return ST_OK;
     const uint32_t row = row_of(&r->index, v->interaction_id, v->turn);
     if (row == NO_ROW || v->order < 0 || (uint64_t)v->order >= r->n_old) return ST_OK;
     if (v->score == SCORE_UNKNOWN) return ST_OK; /* not the nearest keeper, maybe */
@@ -271,7 +277,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
     digest_turn(&r->index.d->turns[row], job_compares_answers(r->job), digest);
     if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST) != 0) return ST_OK;
     uint32_t kept = NO_ROW;
-    if (v->rule == RULE_DUPLICATE) {
+    if (v->rule != RULE_KEPT) {
         kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
         if (kept == NO_ROW) kept = ROW_UNKNOWN;
     }

@@ -86,6 +86,7 @@ static void write_json(const verify_result *r, buf *b)
     buf_fmt(b, "{\"kept\": %zu, \"removed\": %zu, \"threshold\": ", r->rows.n, r->n_removed);
     number_write_json(b, r->threshold);
     if (r->has_ledger) buf_fmt(b, ", \"ledger_entries\": %llu", (ull)r->n_ledger);
+    if (r->is_guarded) buf_fmt(b, ", \"guarded\": %llu", (ull)r->n_given);
     buf_z(b, ", \"separation_violations\": [");
     for (size_t i = 0; i < r->n_near; i++) {
         buf_z(b, i ? ", " : "");
@@ -207,6 +208,7 @@ static void write_text(const verify_result *r, buf *b)
 {
     buf_fmt(b, "%zu kept rows, %zu near-duplicates", r->rows.n, r->n_removed);
     if (r->has_ledger) buf_fmt(b, ", %llu entries of the ledger", (ull)r->n_ledger);
+    if (r->is_guarded) buf_fmt(b, ", %llu given back", (ull)r->n_given);
     buf_fmt(b, ", threshold %g%s; %.1f s\n", r->threshold,
             r->by_answer ? " of questions and answers" : "", r->seconds.total);
     buf_fmt(b, "separation: %llu pairs of rows are too near\n", (ull)r->total_near);

@@ -13,6 +13,7 @@
 
 #include "base/intern.h"
 #include "embed/embed.h"
+#include "verify_guard.h"
 
 enum { SAMPLE = 16 }; /* texts encoded again by the plain loops */
 
@@ -29,6 +30,7 @@ typedef struct proof {
     scan_row *dropped; /* [n_dropped]; order is the turn */
     size_t n_dropped;
     scan_result scan;
+    guard_proof guard;
 } proof;
 
 void verify_result_release(verify_result *r)
@@ -58,6 +60,7 @@ static void proof_release(proof *p)
     free(p->row_of_kept);
     free(p->dropped);
     scan_result_release(&p->scan);
+    guard_proof_release(&p->guard);
 }
 
 /* --- the files ------------------------------------------------------------------------------ */
@@ -248,6 +251,7 @@ static status list_violations(proof *p, const scan_input *in, err *e)
     for (uint32_t b = 0; b < in->n_kept; b++) {
         /* All before a pinned row are pinned, and may be near. */
         if (in->kept[b].order < out->d.n_pinned) continue;
+        if (out->is_guarded && p->guard.is_fine[b]) continue;
         out->total_near += p->scan.n_near[b];
         if (p->scan.n_near[b]) list_near(p, in, b);
     }
@@ -260,6 +264,44 @@ static status list_violations(proof *p, const scan_input *in, err *e)
         out->closest =
             (near_rows){p->row_of_kept[p->scan.a], p->row_of_kept[p->scan.b], p->scan.closest};
     return ST_OK;
+}
+
+/* Rows that were given back stand for nobody, so they are set aside and the scan done again: what
+ * it then says of dropped rows and of the closest pair is of the rows of the rule. */
+static status set_aside_given(proof *p, const scan_input *in, const scan_options *o, err *e)
+{
+    guard_proof *g = &p->guard;
+    scan_result all = p->scan;
+    const guard_claims c = {.all = in,
+                            .n_near = all.n_near,
+                            .turns = &p->turns,
+                            .rows = &p->out->rows,
+                            .n_pinned = p->out->d.n_pinned,
+                            .options = job_guard(p->job)};
+    status st = guard_prove(&c, g, &p->out->files, e);
+    p->scan = (scan_result){0};
+    scan_input base = *in;
+    base.kept = g->base;
+    base.n_kept = g->n_base;
+    if (st == ST_OK) st = scan_run(&base, o, &p->scan, e);
+    for (size_t i = 0; st == ST_OK && i < in->n_dropped; i++)
+        if (p->scan.nearest[i].kept != NO_ROW)
+            p->scan.nearest[i].kept = g->base_of[p->scan.nearest[i].kept];
+    if (st == ST_OK && p->scan.has_closest) {
+        p->scan.a = g->base_of[p->scan.a];
+        p->scan.b = g->base_of[p->scan.b];
+    }
+    for (size_t b = 0; st == ST_OK && b < in->n_kept; b++) {
+        const uint32_t order = in->kept[b].order;
+        p->out->n_given += order != NO_ROW && g->given[order];
+    }
+    if (st == ST_OK) { /* of all rows */
+        uint32_t *of_base = p->scan.n_near;
+        p->scan.n_near = all.n_near;
+        all.n_near = of_base;
+    }
+    scan_result_release(&all);
+    return st;
 }
 
 static status check_ledger(proof *p, err *e)
@@ -355,6 +397,7 @@ static status check_again(proof *p, const scan_options *o, err *e)
     if (st == ST_OK) {
         list_keepers(p, keeper, unit);
         st = written_init(&w, &p->turns, keeper, e);
+        w.guarded = p->guard.given;
     }
     if (st == ST_OK) st = check_written(p, &w, e);
     if (st == ST_OK && p->out->has_split) {
@@ -397,7 +440,12 @@ static status compare(proof *p, err *e)
                      .by_answer = p->out->by_answer};
     scan_options o = {set, threads, p->job->log, p->job->stop};
     if (st == ST_OK && p->texts.n) st = scan_run(&in, &o, &p->scan, e);
+    if (st == ST_OK && p->texts.n && p->out->is_guarded) st = set_aside_given(p, &in, &o, e);
     if (st == ST_OK && p->texts.n) st = list_violations(p, &in, e);
+    if (st == ST_OK && p->out->is_guarded && !p->guard.given) {
+        p->guard.given = calloc(1, 1); /* of no turn */
+        if (!p->guard.given) st = err_nomem(e, "verifying");
+    }
     if (st == ST_OK) st = check_again(p, &o, e);
     if (st == ST_OK)
         log_say(p->job->log, LOG_DEBUG, "%llu pairs compared, %llu of them in double precision",
@@ -413,8 +461,10 @@ status verify_run(const job *j, verify_result *out, err *e)
     summary ignored = {0};
     double start = clock_monotonic();
     const config *c = j->config;
+    const guard_options guard = job_guard(j);
     *out = (verify_result){.threshold = c->dedup.threshold,
                            .by_answer = job_compares_answers(j),
+                           .is_guarded = guard_gives(&guard),
                            .has_ledger = *c->export.removed != 0,
                            .has_split = *c->export.train || *c->export.valid || *c->export.test};
     status st = dataset_load(j, &out->d, &ignored, e);

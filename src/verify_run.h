@@ -28,6 +28,8 @@ typedef struct verify_result {
     double threshold;
     bool by_answer; /* rows are too near only where their answers are, too */
     rows rows;
+    bool is_guarded;   /* guard.floor gives rows back */
+    uint64_t n_given;  /* those */
     size_t n_removed;  /* turns that passed the filters and are in no row */
     bool has_ledger;   /* one is configured */
     uint64_t n_ledger; /* its entries */

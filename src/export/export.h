@@ -18,6 +18,8 @@ typedef struct export_rows {
     const char *const *parts;   /* their names */
     int only;                   /* the part to write; -1: all rows */
     bool all_columns;           /* of the CSV: what the JSON lines have */
+    /* [n_turns] 1: a duplicate that was given back; NULL: none is, and rows do not say */
+    const unsigned char *guarded;
 } export_rows;
 
 /* What went before it was compared, for the ledger. */
@@ -36,8 +38,9 @@ typedef enum { EXPORT_CSV, EXPORT_JSONL, EXPORT_CHAT, EXPORT_RASA, EXPORT_COGNIG
 
 /* EXPORT_CSV: the eight columns of the reference as Python's csv.DictWriter writes them
  * (CRLF, minimal quoting).  EXPORT_JSONL: the same as objects, what each row stands for
- * (row_weights.h): conversation_turn, duplicates, first_seen, last_seen, mean_rating, and its
- * source.  EXPORT_CHAT: {"messages":[{"role":"user",...},{"role":"assistant",...}]}. */
+ * (row_weights.h): conversation_turn, duplicates, first_seen, last_seen, mean_rating, its
+ * source, and where the guard gives rows back, guarded.  EXPORT_CHAT:
+ * {"messages":[{"role":"user",...},{"role":"assistant",...}]}. */
 status export_file(export_format format, const char *path, const export_rows *rows,
                    export_result *out, err *e) MUST_USE;
 

@@ -108,6 +108,30 @@ static void write_charts(const report *r, buf *b)
     section_end(b);
 }
 
+static void write_losses(const report *r, buf *b)
+{
+    const char *whose = r->by_rating ? "rating band" : "bot";
+    buf_fmt(b, "<p>%zu %s%s lost more than guard.max_loss = %g.</p>\n", r->n_losses, whose,
+            r->n_losses == 1 ? "" : "s", r->max_loss);
+    if (!r->n_losses) return;
+    buf_fmt(b,
+            "<div class=\"wide\"><table>\n<tr><th>%s</th><th class=\"n\">turns before</th>"
+            "<th class=\"n\">kept by the rule</th><th class=\"n\">given back</th>"
+            "<th class=\"n\">rows after</th></tr>\n",
+            whose);
+    for (size_t i = 0; i < r->n_losses; i++) {
+        const report_loss *x = &r->losses[i];
+        buf_z(b, "<tr>");
+        cell_text(b, x->name.n ? x->name : STR("(none)"));
+        cell_count(b, x->turns);
+        cell_count(b, x->kept);
+        cell_count(b, x->given);
+        cell_count(b, x->kept + x->given);
+        buf_z(b, "</tr>\n");
+    }
+    buf_z(b, "</table></div>\n");
+}
+
 static void write_bots(const report *r, buf *b)
 {
     section(b, "bots", "Bots");
@@ -123,6 +147,7 @@ static void write_bots(const report *r, buf *b)
                 bot->turns ? 100.0 * (double)(bot->turns - bot->kept) / (double)bot->turns : 0.0);
     }
     buf_z(b, "</table></div>\n");
+    if (r->max_loss < 1) write_losses(r, b);
     section_end(b);
 }
 

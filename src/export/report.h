@@ -23,6 +23,12 @@ typedef struct report_bot {
     uint64_t turns, kept;
 } report_bot;
 
+/* A bot or rating band that lost more than the guard allows. */
+typedef struct report_loss {
+    str name;
+    uint64_t turns, kept, given; /* well rated; kept by the rule; given back besides */
+} report_loss;
+
 typedef struct report_pair {
     const turn *row, *earlier;
     double score; /* their cosine */
@@ -73,6 +79,10 @@ typedef struct report {
     uint64_t kept_at[REPORT_STEPS]; /* rows kept at that threshold */
     const report_bot *bots;         /* [n_bots] */
     size_t n_bots;
+    double max_loss; /* of the guard; 1: it is off */
+    bool by_rating;
+    const report_loss *losses; /* [n_losses] by name */
+    size_t n_losses;
     const report_group *groups; /* [n_groups] largest first */
     size_t n_groups;
     bool asked_conflicts;   /* were answers compared? */

@@ -34,16 +34,24 @@ static double mean_rating(const row_weight *w)
     return w->ratings / (double)(w->duplicates + 1);
 }
 
-static void write_csv(buf *b, const turn *t, uint64_t row, const row_weight *w)
+static const char *is_guarded(const export_rows *rows, size_t i)
 {
+    return rows->guarded[i] ? "true" : "false";
+}
+
+static void write_csv(buf *b, const export_rows *rows, const row_weights *weights, size_t i,
+                      uint64_t row)
+{
+    const turn *t = &rows->turns[i];
+    const row_weight *w = &weights->of[i];
     const str fields[] = {t->of->id,      t->of->timestamp,  t->of->bot_id,
                           t->rating_text, t->user_utterance, t->bot_response};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        csv_write_field(b, fields[i]);
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
+        csv_write_field(b, fields[k]);
         buf_char(b, ',');
     }
     buf_fmt(b, "1.0,%llu", (unsigned long long)row);
-    if (w) {
+    if (rows->all_columns) {
         buf_fmt(b, ",%u,%llu,", t->number, (unsigned long long)w->duplicates);
         csv_write_field(b, w->first->timestamp);
         buf_char(b, ',');
@@ -52,6 +60,7 @@ static void write_csv(buf *b, const turn *t, uint64_t row, const row_weight *w)
         number_write_json(b, mean_rating(w));
         buf_char(b, ',');
         csv_write_field(b, origin_name(t->of->origin));
+        if (rows->guarded) buf_fmt(b, ",%s", is_guarded(rows, i));
     }
     buf_z(b, "\r\n");
 }
@@ -64,8 +73,11 @@ static void member(buf *b, const char *name, str text)
     buf_z(b, ", ");
 }
 
-static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w, const char *part)
+static void write_jsonl(buf *b, const export_rows *rows, const row_weights *weights, size_t i,
+                        uint64_t row)
 {
+    const turn *t = &rows->turns[i];
+    const row_weight *w = &weights->of[i];
     buf_char(b, '{');
     member(b, "interaction_id", t->of->id);
     member(b, "timestamp", t->of->timestamp);
@@ -88,7 +100,8 @@ static void write_jsonl(buf *b, const turn *t, uint64_t row, const row_weight *w
         js_write_string(b, source);
     else
         buf_z(b, "null");
-    if (part) buf_fmt(b, ", \"split\": \"%s\"", part);
+    if (rows->guarded) buf_fmt(b, ", \"guarded\": %s", is_guarded(rows, i));
+    if (rows->split) buf_fmt(b, ", \"split\": \"%s\"", rows->parts[rows->split[i]]);
     buf_z(b, "}\n");
 }
 
@@ -104,13 +117,12 @@ static void write_chat(buf *b, const turn *t)
 static void write_row(export_format format, buf *b, const export_rows *rows, const row_weights *w,
                       size_t i, uint64_t row)
 {
-    const turn *t = &rows->turns[i];
     if (format == EXPORT_CSV)
-        write_csv(b, t, row, rows->all_columns ? &w->of[i] : NULL);
+        write_csv(b, rows, w, i, row);
     else if (format == EXPORT_JSONL)
-        write_jsonl(b, t, row, &w->of[i], rows->split ? rows->parts[rows->split[i]] : NULL);
+        write_jsonl(b, rows, w, i, row);
     else
-        write_chat(b, t);
+        write_chat(b, &rows->turns[i]);
 }
 
 static status write_rows(export_format format, const export_rows *rows, const row_weights *w,
@@ -124,6 +136,7 @@ static status write_rows(export_format format, const export_rows *rows, const ro
                   "similarity_score,dedup_group");
         if (rows->all_columns)
             buf_z(&b, ",conversation_turn,duplicates,first_seen,last_seen,mean_rating,source");
+        if (rows->all_columns && rows->guarded) buf_z(&b, ",guarded");
         buf_z(&b, "\r\n");
     }
     for (size_t i = 0; st == ST_OK && i < rows->n_turns; i++) {

@@ -110,7 +110,7 @@ const char *const query_sql[N_QUERIES] = {
         "SELECT (SELECT count(*) FROM interaction), (SELECT count(*) FROM rejected),"
         " (SELECT count(*) FROM vector), (SELECT count(*) FROM slice WHERE state = 'done'),"
         " (SELECT count(*) FROM slice WHERE state = 'open'),"
-        " (SELECT count(*) FROM verdict WHERE rule = 'kept'),"
+        " (SELECT count(*) FROM verdict WHERE rule IN ('kept', 'guarded')),"
         " (SELECT count(*) FROM verdict WHERE rule = 'duplicate'),"
         " (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size),"
         " (SELECT at_s FROM interaction ORDER BY at_s, at_ns LIMIT 1),"

@@ -714,7 +714,7 @@ status store_clear_verdicts(store *s, err *e)
 status store_add_verdict(store *s, const stored_verdict *v, err *e)
 {
     value kept = {.kind = V_NULL};
-    if (v->rule == RULE_DUPLICATE) kept = blob(v->kept_interaction_id);
+    if (v->rule == RULE_DUPLICATE || v->rule == RULE_GUARDED) kept = blob(v->kept_interaction_id);
     return change(s, Q_ADD_VERDICT,
                   VALUES(blob(v->interaction_id), integer(v->turn),
                          text(str_from(rule_name(v->rule))), kept, integer(v->kept_turn),

@@ -102,7 +102,7 @@ typedef struct stored_verdict {
     str interaction_id;
     int64_t turn; /* -1: the whole interaction */
     rule rule;
-    str kept_interaction_id; /* RULE_DUPLICATE only */
+    str kept_interaction_id; /* RULE_DUPLICATE and RULE_GUARDED only */
     int64_t kept_turn;
     double score;
     int64_t order; /* row number among the turns in final order; -1: none */

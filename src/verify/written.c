@@ -13,10 +13,11 @@
 #include "base/number.h"
 #include "verify/csv_reader.h"
 
-enum { N_FIRST = 8, N_MORE = 6 };
+enum { N_FIRST = 8, N_MORE = 7 };
 
-static const char *const more_columns[N_MORE] = {"conversation_turn", "duplicates",  "first_seen",
-                                                 "last_seen",         "mean_rating", "source"};
+static const char *const more_columns[N_MORE] = {
+    "conversation_turn", "duplicates", "first_seen", "last_seen",
+    "mean_rating",       "source",     "guarded"};
 const char *const part_names[N_PARTS + 1] = {"train", "valid", "test", "none"};
 
 /* --- what rows stand for -------------------------------------------------------------------- */
@@ -101,6 +102,7 @@ static void form_jsonl(const written_rows *w, uint32_t i, buf *b)
         text_member(b, ", \"source\": ", source);
     else
         buf_z(b, ", \"source\": null");
+    if (w->guarded) buf_fmt(b, ", \"guarded\": %s", w->guarded[i] ? "true" : "false");
 }
 
 /* A line without its last member and what closes it. */
@@ -307,6 +309,12 @@ status lines_check(const lines_source *from, written_rows *w, findings *f, err *
 
 /* --- columns -------------------------------------------------------------------------------- */
 
+/* How many there are behind the eighth. */
+static int n_more(const written_rows *w)
+{
+    return w->guarded ? N_MORE : N_MORE - 1;
+}
+
 /* The field as it must be, in scratch or borrowed. */
 static str form_field(const written_rows *w, uint32_t i, int column, buf *scratch)
 {
@@ -318,18 +326,19 @@ static str form_field(const written_rows *w, uint32_t i, int column, buf *scratc
     if (column == 3) return w->turns->turns[mine->last].of->timestamp;
     if (column == 4) number_write_json(scratch, mean_rating(mine));
     if (column == 5) return origin_name(w->turns->turns[i].of->origin);
+    if (column == 6) buf_z(scratch, w->guarded[i] ? "true" : "false");
     return buf_view(scratch);
 }
 
-static status check_header(const char *path, const csv_record *h, bool all, findings *f, err *e)
+static status check_header(const char *path, const csv_record *h, int more, findings *f, err *e)
 {
     place at = {path, h->line, STR(""), -1};
-    bool same = h->n == N_FIRST + (all ? N_MORE : 0);
-    for (int k = 0; all && same && k < N_MORE; k++)
+    bool same = h->n == (size_t)(N_FIRST + more);
+    for (int k = 0; same && k < more; k++)
         same = str_eq(h->fields[N_FIRST + k], str_from(more_columns[k]));
     if (same || h->fault) return ST_OK;
     return findings_add(f, &at, e, "behind the eighth, the columns are not those of %s",
-                        all ? "export.columns = all" : "export.columns = reference");
+                        more ? "export.columns = all" : "export.columns = reference");
 }
 
 static status check_record(const rows *r, const csv_record *record, uint32_t i,
@@ -338,7 +347,7 @@ static status check_record(const rows *r, const csv_record *record, uint32_t i,
     status st = ST_OK;
     buf scratch = {0};
     place at = {r->path, record->line, w->turns->turns[i].of->id, w->turns->turns[i].number};
-    for (int k = 0; st == ST_OK && k < N_MORE; k++) {
+    for (int k = 0; st == ST_OK && k < n_more(w); k++) {
         str want = form_field(w, i, k, &scratch);
         if (!buf_ok(&scratch))
             st = err_nomem(e, "verifying");
@@ -358,9 +367,10 @@ status columns_check(const rows *r, bool all, const written_rows *w, findings *f
     status st = file_map_open(r->path, &map, e);
     if (st) return st;
     csv_reader in = {.text = map.bytes, .line = 1};
-    if (csv_next(&in, &record) != CSV_END) st = check_header(r->path, &record, all, f, e);
+    if (csv_next(&in, &record) != CSV_END)
+        st = check_header(r->path, &record, all ? n_more(w) : 0, f, e);
     for (; st == ST_OK && all && n < r->n && csv_next(&in, &record) != CSV_END; n++)
-        if (!record.fault && record.n == N_FIRST + N_MORE && r->list[n].turn != NO_ROW)
+        if (!record.fault && record.n == (size_t)(N_FIRST + n_more(w)) && r->list[n].turn != NO_ROW)
             st = check_record(r, &record, r->list[n].turn, w, f, e);
     csv_reader_release(&in);
     file_unmap(&map);

@@ -33,13 +33,15 @@ typedef struct expected_lines {
 typedef struct written_rows {
     const turn_index *turns;
     weight *of; /* [turns] */
+    /* [turns] 1: the guard gives it back; NULL: rows do not say */
+    const unsigned char *guarded;
     expected_lines lines[N_LINES];
     /* [turns] the file that a row was found in, PART_OTHER: none yet */
     unsigned char *part;
 } written_rows;
 
-/* keeper: [turns] the row that stands for a turn (a row: itself); NO_ROW: none does.  Release in
- * any case. */
+/* keeper: [turns] the row that stands for a turn (a row: itself); NO_ROW: none does.  `guarded` is
+ * the caller's to set.  Release in any case. */
 status written_init(written_rows *w, const turn_index *turns, const uint32_t *keeper,
                     err *e) MUST_USE;
 void written_release(written_rows *w);

@@ -127,7 +127,8 @@ def test_one_question_two_answers(make_place):
             talk(4, "How do I block my card?", "It is on its way.")]
     place = make_place(raws).configure(dedup={"answers": "distinct"})
     place.run("run", status=0)
-    assert [r["interaction_id"] for r in oracle.rows_of(place.read())] == ["int_0", "int_1", "int_4"]
+    assert [r["interaction_id"] for r in oracle.rows_of(place.read())] == [
+        "int_0", "int_1", "int_4"]
     assert [(e["interaction_id"], e["kept_interaction_id"]) for e in place.ledger()] == [
         ("int_2", "int_0"), ("int_3", "int_1")]
     assert [d["interaction_id"] for d in place.json("explain", "int_1")["turns"][0]["duplicates"]

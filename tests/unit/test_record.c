@@ -292,7 +292,7 @@ static void test_files_that_come_out(void **state)
                     {&head[1], 0, 5, STR("5"), STR("bye"), STR("so long"), false, false}};
     verdict verdicts[] = {{NO_ROW, 1}, {0, 0.98765432}, {NO_ROW, 1}};
     dropped_interaction dropped[] = {{STR("c"), -1, RULE_UNRATED}, {STR("aa"), -1, RULE_NO_TURNS}};
-    export_rows rows = {turns, verdicts, 3, NULL, NULL, -1, false};
+    export_rows rows = {.turns = turns, .verdicts = verdicts, .n_turns = 3, .only = -1};
     static const struct {
         export_format format;
         uint64_t n;
