@@ -28,7 +28,7 @@ typedef struct screening {
 
 screen_options screen_defaults(void)
 {
-    return (screen_options){.margin = 1e-3f, .limit = 1e-2f, .sample = 256, .passes = 12};
+    return (screen_options){.margin = 1.25e-3f, .limit = 1e-2f, .sample = 256, .passes = 12};
 }
 
 static void release(screening *s)

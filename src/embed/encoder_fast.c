@@ -8,16 +8,14 @@
  *
  * The forward part goes by parts of its inner width: the first matrix gives a part, gelu and
  * rounding make it integers, the second adds its share; so the inner rows, the widest, never
- * leave the second cache.  A tile is about half as many tokens as the exact one's: there are
- * the integers besides, and half the bytes of weights pass by for it. */
+ * leave the second cache.  The tile is the exact one's: weights are stored as seven sums for
+ * each four of their blocks (int16.h), so for fewer tokens too much of them would pass by. */
 #include "embed/encoder_fast.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "embed/encoder_parts.h"
-
-enum { FAST_TILE = 112 }; /* tokens, unless one sequence has more; a multiple of 14 */
 
 _Static_assert((int)INT16_CHUNK == (int)WEIGHTS_PART, "parts of the forward block are chunks");
 
@@ -30,7 +28,8 @@ typedef struct linear16 {
 
 /* They lie in memory in the order in which they are read. */
 typedef struct fast_layer {
-    linear16 qkv, attention_output;
+    linear16 *qkv; /* [groups of heads] */
+    linear16 attention_output;
     linear16 *intermediate; /* [parts of the inner width] */
     linear16 *output;       /* [parts of the inner width] of one chunk each */
 } fast_layer;
@@ -47,20 +46,14 @@ struct fast_encoder {
     fast_layer layers[MODEL_LAYERS_MAX];
 };
 
-/* What is rounded, chunk after chunk: [tokens, its width] integers, [tokens] scales. */
-typedef struct rounded {
-    int16_t *rows;
-    float *scales;
-} rounded;
-
 struct fast_scratch {
     float *memory;
     float *hidden; /* [tokens, hidden] */
     float *part;   /* [tokens, columns of a part] */
     float *other;  /* [tokens, hidden] the context, and what a block adds to hidden */
     attention_room attention;
-    rounded input; /* of hidden or of the context */
-    rounded inner; /* of a part of the inner columns */
+    int16_rows inner;   /* of a part of the inner columns */
+    int16_rows input[]; /* [chunks] of hidden or of the context */
 };
 
 static size_t chunks_of(size_t k)
@@ -76,13 +69,10 @@ static size_t chunk_width(size_t k, size_t chunk)
 
 /* --- packing -------------------------------------------------------------------------------- */
 
-/* Hands out pieces of the arrays. */
+/* Hands out pieces of the arrays: a first round measures (at NULL), a second gives. */
 typedef struct cutter {
-    int16_t *integers;
-    float *scales;
-    int16_weights *chunks;
-    linear16 *parts;
-    const int16_kernels *k16;
+    const fast_encoder *f;
+    size_t integers, scales, chunks, parts;
 } cutter;
 
 /* Columns [from, from + n) of p, k of its rows. */
@@ -93,20 +83,32 @@ typedef struct piece {
     size_t pitch;        /* from panel to panel */
 } piece;
 
+static void pack_chunk(const int16_weights *w, const piece *a, size_t chunk,
+                       const int16_kernels *by)
+{
+    const float *first = a->weight + a->from / KERNEL_LANES * a->pitch;
+    first += chunk * INT16_CHUNK * KERNEL_LANES;
+    for (size_t n = 0; n < a->n; n += INT16_GROUP, first += 2 * a->pitch)
+        int16_pack(w, n / INT16_GROUP, first, a->n - n > INT16_PANEL ? first + a->pitch : NULL, by);
+}
+
 static void pack_piece(linear16 *l, const piece *a, cutter *c)
 {
-    *l = (linear16){
-        .chunks = c->chunks, .n_chunks = chunks_of(a->k), .n = a->n, .bias = a->p->bias + a->from};
-    c->chunks += l->n_chunks;
-    for (size_t i = 0; i < l->n_chunks; i++) {
-        l->chunks[i] = (int16_weights){c->integers, c->scales, chunk_width(a->k, i), a->n};
-        c->integers += l->chunks[i].k * a->n;
-        c->scales += a->n;
-        for (size_t n = 0; n < a->n; n++) {
-            const float *panel = a->weight + (a->from + n) / KERNEL_LANES * a->pitch;
-            const float *first = panel + i * INT16_CHUNK * KERNEL_LANES + n % KERNEL_LANES;
-            int16_pack(&l->chunks[i], n, first, KERNEL_LANES, c->k16);
+    const fast_encoder *f = c->f;
+    const size_t n_chunks = chunks_of(a->k);
+    int16_weights *chunks = f->chunks ? f->chunks + c->chunks : NULL;
+    c->chunks += n_chunks;
+    if (chunks)
+        *l = (linear16){
+            .chunks = chunks, .n_chunks = n_chunks, .n = a->n, .bias = a->p->bias + a->from};
+    for (size_t i = 0; i < n_chunks; i++) {
+        const size_t k = chunk_width(a->k, i);
+        if (chunks) {
+            chunks[i] = (int16_weights){f->integers + c->integers, f->scales + c->scales, k, a->n};
+            pack_chunk(&chunks[i], a, i, f->k16);
         }
+        c->integers += int16_weights_size(k, a->n);
+        c->scales += a->n;
     }
 }
 
@@ -122,18 +124,30 @@ static void pack_columns(linear16 *l, const packed *p, size_t from, size_t n, cu
                c);
 }
 
+static linear16 *take_parts(cutter *c, size_t n)
+{
+    linear16 *p = c->f->parts ? c->f->parts + c->parts : NULL;
+    c->parts += n;
+    return p;
+}
+
 static void pack_layer(fast_layer *to, const packed_layer *l, cutter *c)
 {
+    const weights *w = c->f->w;
     const size_t parts = chunks_of(l->output.k);
-    pack_columns(&to->qkv, &l->qkv, 0, l->qkv.n, c);
+    const size_t columns = 3 * w->group * (w->m->hidden / w->m->n_heads); /* of a group of heads */
+    const size_t groups = (l->qkv.n + columns - 1) / columns;
+    to->qkv = take_parts(c, groups);
+    for (size_t i = 0, from = 0; i < groups; i++, from += columns)
+        pack_columns(to->qkv + i, &l->qkv, from,
+                     l->qkv.n - from < columns ? l->qkv.n - from : columns, c);
     pack_columns(&to->attention_output, &l->attention_output, 0, l->attention_output.n, c);
-    to->intermediate = c->parts;
-    to->output = c->parts + parts;
-    c->parts += 2 * parts;
+    to->intermediate = take_parts(c, parts);
+    to->output = take_parts(c, parts);
     for (size_t i = 0; i < parts; i++) {
         const size_t width = chunk_width(l->output.k, i), first = i * INT16_CHUNK;
-        pack_columns(&to->intermediate[i], &l->intermediate, first, width, c);
-        pack_piece(&to->output[i],
+        pack_columns(to->intermediate + i, &l->intermediate, first, width, c);
+        pack_piece(to->output + i,
                    &(piece){.p = &l->output,
                             .n = l->output.n,
                             .k = width,
@@ -149,23 +163,20 @@ static void *aligned(size_t n, size_t size)
     return posix_memalign(&p, 64, n * size + 64) ? NULL : p;
 }
 
+static cutter pack_layers(fast_encoder *f)
+{
+    cutter c = {.f = f};
+    for (size_t n = 0; n < f->w->m->n_layers; n++) pack_layer(&f->layers[n], &f->w->layers[n], &c);
+    return c;
+}
+
 static status allocate(fast_encoder *f, err *e)
 {
-    size_t integers = 0, scales = 0, chunks = 0, parts = 0;
-    for (size_t i = 0; i < f->w->m->n_layers; i++) {
-        const packed_layer *l = &f->w->layers[i];
-        const packed *all[] = {&l->qkv, &l->attention_output, &l->intermediate, &l->output};
-        for (size_t a = 0; a < sizeof all / sizeof *all; a++) {
-            integers += all[a]->k * all[a]->n;
-            scales += chunks_of(all[a]->k) * all[a]->n;
-            chunks += chunks_of(all[a]->k) * chunks_of(all[a]->n);
-        }
-        parts += 2 * chunks_of(l->output.k);
-    }
-    f->integers = aligned(integers, sizeof *f->integers);
-    f->scales = aligned(scales, sizeof *f->scales);
-    f->chunks = calloc(chunks + 1, sizeof *f->chunks);
-    f->parts = calloc(parts + 1, sizeof *f->parts);
+    const cutter c = pack_layers(f);
+    f->integers = aligned(c.integers, sizeof *f->integers);
+    f->scales = aligned(c.scales, sizeof *f->scales);
+    f->parts = calloc(c.parts + 1, sizeof *f->parts);
+    f->chunks = calloc(c.chunks + 1, sizeof *f->chunks);
     bool ok = f->integers && f->scales && f->chunks && f->parts;
     return ok ? ST_OK : err_nomem(e, "loading the model");
 }
@@ -184,8 +195,7 @@ status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_en
         fast_encoder_free(f);
         return st;
     }
-    cutter c = {f->integers, f->scales, f->chunks, f->parts, k};
-    for (size_t n = 0; n < w->m->n_layers; n++) pack_layer(&f->layers[n], &w->layers[n], &c);
+    pack_layers(f);
     *out = f;
     return ST_OK;
 }
@@ -205,30 +215,32 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static void carve_rounded(carver *c, rounded *r, size_t tokens, size_t columns)
+static void carve_rows(carver *c, int16_rows *r, size_t tokens, size_t k)
 {
-    r->scales = carve(c, tokens * chunks_of(columns));
-    r->rows = (int16_t *)(void *)carve(c, tokens * columns / 2);
+    r->k = k;
+    r->scale = carve(c, tokens);
+    r->q = (int16_t *)(void *)carve(c, (int16_rows_size(tokens, k) + 1) / 2);
 }
 
 static void carve_scratch(carver *c, fast_scratch *s, const weights *w)
 {
     const model *m = w->m;
     const size_t longest = model_max_tokens(m), width = m->hidden / m->n_heads;
-    const size_t tokens = larger(longest, FAST_TILE);
+    const size_t tokens = larger(longest, ENCODER_TILE);
     const size_t columns = larger(larger(WEIGHTS_PART, 3 * w->group * width), m->hidden);
     s->hidden = carve(c, tokens * m->hidden);
     s->part = carve(c, tokens * columns);
     s->other = carve(c, tokens * m->hidden);
-    carve_rounded(c, &s->input, tokens, m->hidden);
-    carve_rounded(c, &s->inner, tokens, INT16_CHUNK);
+    for (size_t i = 0; i < chunks_of(m->hidden); i++)
+        carve_rows(c, &s->input[i], tokens, chunk_width(m->hidden, i));
+    carve_rows(c, &s->inner, tokens, INT16_CHUNK);
     attention_room_carve(&s->attention, c, longest, width);
 }
 
 fast_scratch *fast_scratch_new(const fast_encoder *f)
 {
     carver c = {0};
-    fast_scratch *s = calloc(1, sizeof *s);
+    fast_scratch *s = calloc(1, sizeof *s + chunks_of(f->w->m->hidden) * sizeof *s->input);
     if (!s) return NULL;
     carve_scratch(&c, s, f->w);
     s->memory = c.at = new_floats(c.used);
@@ -261,31 +273,21 @@ typedef struct tile {
 static void round_rows(const tile *t, const float *x)
 {
     const size_t k = t->f->w->m->hidden;
-    int16_t *q = t->s->input.rows;
     for (size_t c = 0; c < chunks_of(k); c++) {
-        size_t width = chunk_width(k, c);
-        float *scales = t->s->input.scales + c * t->tokens;
-        for (size_t i = 0; i < t->tokens; i++, q += width)
-            scales[i] = t->f->k16->quantize(x + i * k + c * INT16_CHUNK, width, q);
+        t->s->input[c].m = t->tokens;
+        t->f->k16->quantize_rows(x + c * INT16_CHUNK, k, &t->s->input[c]);
     }
 }
 
-/* y = columns [from, from + n) of a linear layer of what s->input holds. */
-static void apply(const tile *t, const linear16 *l, size_t from, size_t n, float *y)
+/* y = a linear layer of what s->input holds. */
+static void apply(const tile *t, const linear16 *l, float *y)
 {
-    const int16_t *x = t->s->input.rows;
-    for (size_t c = 0; c < l->n_chunks; c++) {
-        const int16_weights *all = &l->chunks[c];
-        int16_weights w = {all->q + from * all->k, all->scale + from, all->k, n};
-        t->f->k16->multiply(&(int16_job){.x = x,
-                                         .x_scale = t->s->input.scales + c * t->tokens,
-                                         .m = t->tokens,
-                                         .w = &w,
-                                         .start = c ? NULL : l->bias + from,
+    for (size_t c = 0; c < l->n_chunks; c++)
+        t->f->k16->multiply(&(int16_job){.x = &t->s->input[c],
+                                         .w = &l->chunks[c],
+                                         .start = c ? NULL : l->bias,
                                          .y = y,
-                                         .ldy = n});
-        x += t->tokens * all->k;
-    }
+                                         .ldy = l->n});
 }
 
 /* The context of all heads, into s->other. */
@@ -296,7 +298,7 @@ static void run_attention(const tile *t, const fast_layer *l)
     for (size_t first = 0; first < n_heads; first += w->group) {
         size_t heads = n_heads - first < w->group ? n_heads - first : w->group;
         size_t columns = heads * width, ld = 3 * columns;
-        apply(t, &l->qkv, 3 * first * width, ld, t->s->part);
+        apply(t, l->qkv + first / w->group, t->s->part);
         for (size_t q = 0, at = 0; q < t->n; at += t->sequences[q++].n)
             for (size_t i = 0; i < columns; i += width) {
                 const float *from = t->s->part + at * ld + i;
@@ -316,17 +318,14 @@ static void run_attention(const tile *t, const fast_layer *l)
 /* What the forward block adds, into s->other. */
 static void run_forward(const tile *t, const fast_layer *l)
 {
-    const rounded *inner = &t->s->inner;
+    int16_rows *inner = &t->s->inner;
+    inner->m = t->tokens;
     for (size_t c = 0; c < chunks_of(t->f->w->m->inner); c++) {
         const linear16 *out = &l->output[c];
-        const size_t width = out->chunks[0].k;
-        apply(t, &l->intermediate[c], 0, width, t->s->part);
-        for (size_t i = 0; i < t->tokens; i++)
-            inner->scales[i] =
-                t->f->k16->gelu_quantize(t->s->part + i * width, width, inner->rows + i * width);
-        t->f->k16->multiply(&(int16_job){.x = inner->rows,
-                                         .x_scale = inner->scales,
-                                         .m = t->tokens,
+        inner->k = out->chunks[0].k;
+        apply(t, &l->intermediate[c], t->s->part);
+        t->f->k16->gelu_rows(t->s->part, inner->k, inner);
+        t->f->k16->multiply(&(int16_job){.x = inner,
                                          .w = &out->chunks[0],
                                          .start = c ? NULL : out->bias,
                                          .y = t->s->other,
@@ -341,7 +340,7 @@ static void run_layer(const tile *t, size_t number)
     round_rows(t, t->s->hidden);
     run_attention(t, l);
     round_rows(t, t->s->other);
-    apply(t, &l->attention_output, 0, l->attention_output.n, t->s->part);
+    apply(t, &l->attention_output, t->s->part);
     normalize_rows(t->f->k, t->s->hidden, t->s->part, &norms->attention_norm, t->tokens);
     round_rows(t, t->s->hidden);
     run_forward(t, l);
@@ -366,7 +365,7 @@ bool fast_encoder_run(const fast_encoder *f, fast_scratch *s, const sequence *se
     bool finite = true;
     for (size_t from = 0, to; from < n; from = to) {
         tile t = {.f = f, .s = s, .sequences = sequences + from, .tokens = sequences[from].n};
-        for (to = from + 1; to < n && t.tokens + sequences[to].n <= FAST_TILE; to++)
+        for (to = from + 1; to < n && t.tokens + sequences[to].n <= ENCODER_TILE; to++)
             t.tokens += sequences[to].n;
         t.n = to - from;
         finite = run_tile(&t) && finite;

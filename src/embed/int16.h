@@ -2,11 +2,26 @@
  *
  * An operand row of up to INT16_CHUNK numbers is stored as integers q and one float scale, its
  * numbers being nearly q * scale.  The scale is the least for which the Euclidean length of the
- * q cannot pass INT16_LENGTH and none of them 32767.  By Cauchy and Schwarz no sum of products
- * of two such rows, nor any part of it in any order, passes INT16_LENGTH squared, which is
- * below 2^31: sums in int32 are exact, so every instruction set gives the same bits.  (A bound
- * by the largest element would leave three bits less for rows with a few large elements,
- * which those of this kind of model are.)
+ * q cannot pass INT16_LENGTH and none of them what Strassen allows (below).  By Cauchy and Schwarz no sum of products
+ * of two such rows passes INT16_LENGTH squared, which is below 2^31: int32 holds it exactly, so
+ * every instruction set gives the same bits.  (A bound by the largest element would leave
+ * three bits less for rows with a few large elements, which those of this kind of model are.)
+ *
+ * Since only the whole sum must fit, what it is made of may be added in any order and pass 2^31 on
+ * the way: integers modulo 2^32 are a ring.  So the product is Strassen's: of x, pairs of rows
+ * and both halves of k, and of w, pairs of panels and both halves of k, are 2 by 2 blocks, and
+ * seven products of their sums do the work of eight, without an error.  The right blocks of x and
+ * the lower ones of w change their sign, so that of x only differences are needed, and rows of
+ * which all large elements are positive, gelu's, have the room of 16 bits for them.  Elsewhere
+ * INT16_MOST leaves room for the sum of two.  Both operands are stored as the seven sums:
+ *
+ *     x: X11 - X22, X21 - X22, X11,       X21 - X11, -X22,       X11 - X12, X22 - X12
+ *     w: W11 - W22, -W11,      W12 + W22, W11 + W12, -W21 - W11, -W22,      -W21 - W22
+ *
+ * With their products p1 to p7, and s3 = p1 + p2 + p3:
+ *
+ *     y22 = s3 + p4    y21 = p1 - (p1 + p2) + p5    y12 = s3 - (p1 + p2) + p6
+ *     y11 = s3 + y21 - y12 + p7
  *
  * Longer rows are cut into chunks with a scale each.  What is not integer here is one fixed
  * sequence of IEEE float32 operations; int16_scalar.c says it plainly and is the oracle. */
@@ -21,22 +36,35 @@
 enum {
     INT16_CHUNK = 384,
     INT16_PANEL = 16,
+    INT16_GROUP = 2 * INT16_PANEL, /* columns of a pair of panels */
+    INT16_SUMS = 7,
     INT16_LENGTH = 46340 /* its square is 2147395600 */
 };
 
-/* Columns of weights over one chunk of k. */
+/* Rows of x over one chunk of k.  Row i and row i + (m + 1) / 2 are a pair: X11, X12 and X21, X22;
+ * if m is odd, the last one's partner is zeros. */
+typedef struct int16_rows {
+    int16_t *q;   /* [(m + 1) / 2][7][k / 2] */
+    float *scale; /* [m] */
+    size_t m, k;  /* k a multiple of 16, at most INT16_CHUNK */
+} int16_rows;
+
+/* Columns of weights over one chunk of k.  Of each group of 32 columns the first panel is W11, W21,
+ * the second (zeros, where n ends before it) W12, W22. */
 typedef struct int16_weights {
-    int16_t *q;   /* [n / 16][k / 2][16][2]: pairs of k; 64-aligned; best if what is read next
+    int16_t *q;   /* [groups][7][k / 4][16][2]: pairs of k; 64-aligned; best if what is read next
                    * lies right behind it */
     float *scale; /* [n] */
-    size_t k, n;  /* k even, at most INT16_CHUNK; n a multiple of 16 */
+    size_t k, n;  /* k a multiple of 16, at most INT16_CHUNK; n a multiple of 16 */
 } int16_weights;
 
-/* y[i][j] = fma((float)(sum of x[i][k] w[k][j]), x_scale[i] * w_scale[j], start[j] or y[i][j]) */
+/* Integers in q of either. */
+size_t int16_rows_size(size_t m, size_t k);
+size_t int16_weights_size(size_t k, size_t n);
+
+/* y[i][j] = fma((float)(sum of x[i][k] w[k][j]), x.scale[i] * w.scale[j], start[j] or y[i][j]) */
 typedef struct int16_job {
-    const int16_t *x;     /* [m, k], rows k apart */
-    const float *x_scale; /* [m] */
-    size_t m;
+    const int16_rows *x;
     const int16_weights *w;
     const float *start; /* [n]; NULL: what y holds */
     float *y;           /* [m, n], rows ldy apart */
@@ -51,22 +79,28 @@ typedef struct int16_kernels {
      * sum of their squares is not. */
     float (*quantize)(const float *x, size_t n, int16_t *q);
 
+    /* The same for the rows of x, which are ldx apart. */
+    void (*quantize_rows)(const float *x, size_t ldx, const int16_rows *to);
+
     /* The same of gelu(x), by a shorter polynomial than that of exact; x is overwritten. */
-    float (*gelu_quantize)(float *x, size_t n, int16_t *q);
+    void (*gelu_rows)(float *x, size_t ldx, const int16_rows *to);
 } int16_kernels;
 
 /* NULL: this instruction set has none that are worth their while. */
 const int16_kernels *int16_kernels_for(isa i);
 
-/* Rounds column `column` of a matrix; `weight` are its k numbers, `stride` apart. */
-void int16_pack(int16_weights *w, size_t column, const float *weight, size_t stride,
+/* Rounds columns [32 group, 32 group + 32) of a matrix: two panels [k][16]; the second may be NULL,
+ * where w ends before it. */
+void int16_pack(const int16_weights *w, size_t group, const float *first, const float *second,
                 const int16_kernels *by);
 
 /* What the length of a row of integers is aimed at: rounding adds at most half of sqrt(384) to it,
  * and float32 errs by less than the rest. */
 #define INT16_AIM 46300.0f
-#define INT16_MOST 32767.0f
-#define INT16_LEAST 0x1p-100f /* a scale below this counts as 0 */
+#define INT16_MOST 16383.0f
+#define INT16_GELU_MOST 28672.0f  /* and the other way, */
+#define INT16_GELU_LEAST -4095.0f /* both together 32767; gelu is above -0.17 */
+#define INT16_LEAST 0x1p-100f     /* a scale below this counts as 0 */
 
 /* gelu(x) = x (1/2 + c P(c^2)), c = x cut off at GELU_LIMIT either way; error below
  * 2e-5 max(1, |x|)

@@ -3,9 +3,8 @@
  * Compiled twice: INT16_NAME int16_vnni with vpdpwssd, which multiplies two k and adds, twice what
  * a fused multiply-add of float32 does; int16_avx512 without (vpmaddwd and vpaddd). */
 #include <immintrin.h>
-#include <string.h>
 
-#include "embed/int16.h"
+#include "embed/int16_rows.h"
 
 #ifdef __AVX512VNNI__
 enum { ROWS = 14, GROUP = 5 };
@@ -13,14 +12,22 @@ enum { ROWS = 14, GROUP = 5 };
 enum { ROWS = 12, GROUP = 5 }; /* the products need registers too */
 #endif
 
+/* Pairs of rows and one or two groups of columns. */
 typedef struct strip {
-    const int16_t *x, *w; /* w: the first of one or two panels */
-    const float *x_scale, *w_scale, *start;
-    float *y;
+    const int16_t *x, *w;
+    const float *x_scale, *w_scale, *start; /* x_scale: of the upper rows */
+    float *y;                               /* the upper rows */
     size_t k, ldy;
+    size_t pairs;    /* from an upper row to its partner */
+    size_t lower;    /* rows that have one */
+    size_t columns;  /* up to the end of w */
     uintptr_t ahead; /* what to fetch, and how much further at each step */
     size_t step;
 } strip;
+
+typedef struct tile_sums {
+    __m512i at[2][ROWS];
+} tile_sums;
 
 static inline __m512i pair(const int16_t *p)
 {
@@ -44,56 +51,102 @@ static inline __attribute__((always_inline)) void add_product(__m512i *sum, __m5
 #endif
 }
 
-static inline __attribute__((always_inline)) void finish(const strip *s, int r, int panel,
-                                                         __m512i sum)
+/* y += sum, scaled: of the upper (0) or lower (1) rows, of the first (0) or second (1) panels. */
+static inline __attribute__((always_inline)) void finish(const strip *s, const tile_sums *sum,
+                                                         int rows, int groups, int low, int right)
 {
-    float *y = s->y + (size_t)r * s->ldy + panel * INT16_PANEL;
-    const float *from = s->start ? s->start + panel * INT16_PANEL : y;
-    __m512 scale = _mm512_mul_ps(_mm512_set1_ps(s->x_scale[r]),
-                                 _mm512_loadu_ps(s->w_scale + panel * INT16_PANEL));
-    _mm512_storeu_ps(y, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, _mm512_loadu_ps(from)));
-}
-
-/* The loops over rows are unrolled before anything else, or GCC keeps the sums in memory.  Three
- * pointers reach all rows of x (at 0 to 4 times k from one of them). */
-static inline __attribute__((always_inline)) void run_tile(const strip *s, int rows, int panels)
-{
-    __m512i lo[ROWS], hi[ROWS];
-    const size_t k = s->k, pitch = k * INT16_PANEL;
-    const int16_t *w = s->w, *x[] = {s->x, s->x + GROUP * k, s->x + 2 * GROUP * k};
-    const int16_t *end = w + pitch;
-    __asm__("" : "+r"(x[0]), "+r"(x[1]), "+r"(x[2])); /* it shall not see that they are related */
-#pragma GCC unroll 14
-    for (int r = 0; r < rows; r++) lo[r] = hi[r] = _mm512_setzero_si512();
-    uintptr_t ahead = s->ahead;
-    for (; w < end; w += 2 * INT16_PANEL, ahead += s->step) {
-        __m512i a = load(w), b = a;
-        if (panels == 2) b = load(w + pitch);
+    const size_t n = low ? s->lower : (size_t)rows;
+#pragma GCC unroll 2
+    for (int g = 0; g < groups; g++) {
+        const size_t column = (size_t)(g * INT16_GROUP + right * INT16_PANEL);
+        if (column >= s->columns) break;
+        const __m512 w_scale = _mm512_loadu_ps(s->w_scale + column);
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++) {
-            __m512i v = pair(x[r / GROUP] + (size_t)(r % GROUP) * k);
-            add_product(&lo[r], v, a);
-            if (panels == 2) add_product(&hi[r], v, b);
+            if ((size_t)r >= n) break;
+            const size_t row = (size_t)r + (low ? s->pairs : 0);
+            float *y = s->y + row * s->ldy + column;
+            const float *from = s->start ? s->start + column : y;
+            __m512 scale = _mm512_mul_ps(_mm512_set1_ps(s->x_scale[row]), w_scale);
+            __m512 v = _mm512_cvtepi32_ps(sum->at[g][r]);
+            _mm512_storeu_ps(y, _mm512_fmadd_ps(v, scale, _mm512_loadu_ps(from)));
         }
-        _mm_prefetch((const void *)ahead, _MM_HINT_T0);
+    }
+}
+
+/* sum += product number `which` of int16.h.  The loops over rows are unrolled before anything
+ * else, or GCC keeps the sums in memory.  Three pointers reach all rows of x (at 0 to 4 times
+ * the pitch from one of them). */
+static inline __attribute__((always_inline)) void
+add_products(const strip *s, int which, uintptr_t *ahead, tile_sums *sum, int rows, int groups)
+{
+    const size_t half = s->k / 2, pitch = INT16_SUMS * half;
+    const int16_t *w = s->w + (size_t)which * half * INT16_PANEL, *end = w + half * INT16_PANEL;
+    const int16_t *x0 = s->x + (size_t)which * half;
+    const int16_t *x[] = {x0, x0 + GROUP * pitch, x0 + 2 * GROUP * pitch};
+    __asm__("" : "+r"(x[0]), "+r"(x[1]), "+r"(x[2])); /* it shall not see that they are related */
+    for (; w < end; w += 2 * INT16_PANEL, *ahead += s->step) {
+        __m512i a = load(w), b = a;
+        if (groups == 2) b = load(w + pitch * INT16_PANEL);
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++) {
+            __m512i v = pair(x[r / GROUP] + (size_t)(r % GROUP) * pitch);
+            add_product(&sum->at[0][r], v, a);
+            if (groups == 2) add_product(&sum->at[1][r], v, b);
+        }
+        _mm_prefetch((const void *)*ahead, _MM_HINT_T0);
         x[0] += 2, x[1] += 2, x[2] += 2;
     }
-#pragma GCC unroll 14
-    for (int r = 0; r < rows; r++) {
-        finish(s, r, 0, lo[r]);
-        if (panels == 2) finish(s, r, 1, hi[r]);
-    }
+}
+
+#define EACH                                                                                       \
+    _Pragma("GCC unroll 2") for (int g = 0; g < groups; g++)                                       \
+        _Pragma("GCC unroll 14") for (int r = 0; r < rows; r++)
+
+/* To memory for good: or GCC tries to have the copy in registers, too, and loses both. */
+static inline __attribute__((always_inline)) void keep(tile_sums *to, const tile_sums *from,
+                                                       int rows, int groups)
+{
+    EACH _mm512_store_si512((void *)&to->at[g][r], from->at[g][r]);
+    __asm__ volatile("" : : "r"(to) : "memory");
+}
+
+/* The seven products, in the order of int16.h: p1, s2 = p1 + p2, s3 and y21 rest in memory. */
+static inline __attribute__((always_inline)) void run_tile(const strip *s, int rows, int groups)
+{
+    tile_sums sum, p1, s2, s3, y21, y12;
+    uintptr_t ahead = s->ahead;
+    EACH sum.at[g][r] = _mm512_setzero_si512();
+    add_products(s, 0, &ahead, &sum, rows, groups);
+    keep(&p1, &sum, rows, groups);
+    add_products(s, 1, &ahead, &sum, rows, groups);
+    keep(&s2, &sum, rows, groups);
+    add_products(s, 2, &ahead, &sum, rows, groups);
+    keep(&s3, &sum, rows, groups);
+    add_products(s, 3, &ahead, &sum, rows, groups);
+    finish(s, &sum, rows, groups, 1, 1);
+    EACH sum.at[g][r] = _mm512_sub_epi32(p1.at[g][r], s2.at[g][r]);
+    add_products(s, 4, &ahead, &sum, rows, groups);
+    keep(&y21, &sum, rows, groups);
+    finish(s, &sum, rows, groups, 1, 0);
+    EACH sum.at[g][r] = _mm512_sub_epi32(s3.at[g][r], s2.at[g][r]);
+    add_products(s, 5, &ahead, &sum, rows, groups);
+    keep(&y12, &sum, rows, groups);
+    finish(s, &sum, rows, groups, 0, 1);
+    EACH sum.at[g][r] = _mm512_sub_epi32(_mm512_add_epi32(s3.at[g][r], y21.at[g][r]), y12.at[g][r]);
+    add_products(s, 6, &ahead, &sum, rows, groups);
+    finish(s, &sum, rows, groups, 0, 0);
 }
 
 #define CASE(rows)                                                                                 \
     case rows:                                                                                     \
-        if (panels == 2)                                                                           \
+        if (groups == 2)                                                                           \
             run_tile(s, rows, 2);                                                                  \
         else                                                                                       \
             run_tile(s, rows, 1);                                                                  \
         break
 
-static void run_rows(const strip *s, size_t rows, size_t panels)
+static void run_rows(const strip *s, size_t rows, size_t groups)
 {
     switch (rows) {
 #ifdef __AVX512VNNI__
@@ -117,29 +170,35 @@ static void run_rows(const strip *s, size_t rows, size_t panels)
     }
 }
 
-/* All rows pass by two panels, and each strip of them fetches its share of the next two.  Rows are
- * shared out evenly, since a strip of few costs as much as one of many. */
+/* All rows pass by two groups of columns, and each strip of them fetches its share of the next two.
+ * Rows are shared out evenly, since a strip of few costs as much as one of many. */
 static void multiply(const int16_job *j)
 {
+    const int16_rows *x = j->x;
     const int16_weights *w = j->w;
-    const size_t strips = (j->m + ROWS - 1) / ROWS;
-    for (size_t c = 0; c < w->n; c += 2 * INT16_PANEL) {
-        const size_t panels = w->n - c > INT16_PANEL ? 2 : 1;
-        const size_t bytes = panels * w->k * INT16_PANEL * sizeof *w->q;
-        uintptr_t ahead = (uintptr_t)(w->q + c * w->k) + bytes;
+    const size_t half = w->k / 2, pairs = (x->m + 1) / 2, strips = (pairs + ROWS - 1) / ROWS;
+    const size_t size = INT16_SUMS * half * INT16_PANEL; /* of a group */
+    for (size_t c = 0; c < w->n; c += 2 * INT16_GROUP) {
+        const size_t groups = w->n - c > INT16_GROUP ? 2 : 1;
+        const size_t bytes = groups * size * sizeof *w->q;
+        uintptr_t ahead = (uintptr_t)(w->q + c / INT16_GROUP * size) + bytes;
         for (size_t t = 0, i = 0; t < strips; t++) {
-            size_t rows = (j->m - i + strips - t - 1) / (strips - t);
-            run_rows(&(strip){.x = j->x + i * w->k,
-                              .w = w->q + c * w->k,
-                              .x_scale = j->x_scale + i,
+            size_t rows = (pairs - i + strips - t - 1) / (strips - t);
+            size_t with_partner = x->m - pairs - i;
+            run_rows(&(strip){.x = x->q + i * INT16_SUMS * half,
+                              .w = w->q + c / INT16_GROUP * size,
+                              .x_scale = x->scale + i,
                               .w_scale = w->scale + c,
                               .start = j->start ? j->start + c : NULL,
                               .y = j->y + i * j->ldy + c,
                               .k = w->k,
                               .ldy = j->ldy,
+                              .pairs = pairs,
+                              .lower = with_partner < rows ? with_partner : rows,
+                              .columns = w->n - c,
                               .ahead = ahead,
-                              .step = bytes / strips / (w->k / 2)},
-                     rows, panels);
+                              .step = bytes / strips / (INT16_SUMS * (half / 2))},
+                     rows, groups);
             i += rows;
             ahead += bytes / strips;
         }
@@ -148,17 +207,16 @@ static void multiply(const int16_job *j)
 
 /* --- rounding ------------------------------------------------------------------------------- */
 
-/* The scale of a row, from its 16 partial sums and its largest elements. */
-static float scale_of(__m512 sums, __m512 most)
+/* The scale of a row, from its 16 partial sums and what it must be for its largest elements. */
+static float scale_of(__m512 sums, float least)
 {
     __m256 high = _mm512_extractf32x8_ps(sums, 1);
     __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(sums), high);
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     __m128 sum = _mm_add_ss(two, _mm_movehdup_ps(two));
-    float top = _mm512_reduce_max_ps(most);
-    float scale = _mm_cvtss_f32(_mm_sqrt_ss(sum)) / INT16_AIM, other = top / INT16_MOST;
-    scale = other > scale ? other : scale;
+    float scale = _mm_cvtss_f32(_mm_sqrt_ss(sum)) / INT16_AIM;
+    scale = least > scale ? least : scale;
     return scale < INT16_LEAST ? 0 : scale;
 }
 
@@ -181,9 +239,14 @@ static float quantize(const float *x, size_t n, int16_t *q)
         sums = _mm512_fmadd_ps(a, a, sums);
         most = _mm512_max_ps(most, _mm512_abs_ps(a));
     }
-    float scale = scale_of(sums, most);
+    float scale = scale_of(sums, _mm512_reduce_max_ps(most) / INT16_MOST);
     round_row(x, n, scale, q);
     return scale;
+}
+
+static float quantize_row(float *x, size_t n, int16_t *q)
+{
+    return quantize(x, n, q);
 }
 
 static inline __m512 gelu(__m512 x)
@@ -198,16 +261,29 @@ static inline __m512 gelu(__m512 x)
 
 static float gelu_quantize(float *x, size_t n, int16_t *q)
 {
-    __m512 sums = _mm512_setzero_ps(), most = sums;
+    __m512 sums = _mm512_setzero_ps(), most = sums, least = sums;
     for (size_t i = 0; i < n; i += INT16_PANEL) {
         __m512 a = gelu(_mm512_loadu_ps(x + i));
         _mm512_storeu_ps(x + i, a);
         sums = _mm512_fmadd_ps(a, a, sums);
-        most = _mm512_max_ps(most, _mm512_abs_ps(a));
+        most = _mm512_max_ps(most, a);
+        least = _mm512_min_ps(least, a);
     }
-    float scale = scale_of(sums, most);
+    float top = _mm512_reduce_max_ps(most) / INT16_GELU_MOST;
+    float bottom = _mm512_reduce_min_ps(least) / INT16_GELU_LEAST;
+    float scale = scale_of(sums, top > bottom ? top : bottom);
     round_row(x, n, scale, q);
     return scale;
 }
 
-const int16_kernels INT16_NAME = {multiply, quantize, gelu_quantize};
+static void quantize_rows(const float *x, size_t ldx, const int16_rows *to)
+{
+    int16_round_rows((float *)(uintptr_t)x, ldx, to, quantize_row);
+}
+
+static void gelu_rows(float *x, size_t ldx, const int16_rows *to)
+{
+    int16_round_rows(x, ldx, to, gelu_quantize);
+}
+
+const int16_kernels INT16_NAME = {multiply, quantize, quantize_rows, gelu_rows};

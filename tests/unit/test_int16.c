@@ -14,7 +14,7 @@
 
 #include "embed/int16.h"
 
-enum { N_MAX = 96, M_MAX = 45 };
+enum { N_MAX = 112, M_MAX = 61 };
 
 static uint64_t state;
 
@@ -63,24 +63,45 @@ static void fill_row(float *x, size_t n, unsigned kind)
 
 typedef struct weights_room {
     int16_weights w;
-    int16_t q[INT16_CHUNK * N_MAX];
+    int16_t q[2 * INT16_CHUNK * (N_MAX + INT16_PANEL)];
     float scale[N_MAX];
+    int16_t plain[N_MAX][INT16_CHUNK]; /* the integers, each column rounded alone */
 } weights_room;
+
+typedef struct rows_room {
+    int16_rows x;
+    int16_t q[2 * INT16_CHUNK * (M_MAX + 1)];
+    float scale[M_MAX];
+    float numbers[M_MAX * INT16_CHUNK];
+    int16_t plain[M_MAX][INT16_CHUNK];
+} rows_room;
 
 static void make_weights(weights_room *r, size_t k, size_t n)
 {
+    static float panels[N_MAX / INT16_PANEL][INT16_CHUNK * INT16_PANEL];
     float row[INT16_CHUNK];
     r->w = (int16_weights){r->q, r->scale, k, n};
+    assert_true(int16_weights_size(k, n) <= sizeof r->q / sizeof *r->q);
     for (size_t c = 0; c < n; c++) {
         fill_row(row, k, draw());
-        int16_pack(&r->w, c, row, 1, &int16_scalar);
+        (void)int16_scalar.quantize(row, k, r->plain[c]);
+        for (size_t i = 0; i < k; i++)
+            panels[c / INT16_PANEL][i * INT16_PANEL + c % INT16_PANEL] = row[i];
     }
+    for (size_t p = 0; p < n / INT16_PANEL; p += 2)
+        int16_pack(&r->w, p / 2, panels[p], p + 1 < n / INT16_PANEL ? panels[p + 1] : NULL,
+                   &int16_scalar);
 }
 
-static int16_t weight_at(const int16_weights *w, size_t k, size_t c)
+static void make_rows(rows_room *r, size_t m, size_t k)
 {
-    size_t panel = c / INT16_PANEL * w->k * INT16_PANEL;
-    return w->q[panel + (k / 2 * INT16_PANEL + c % INT16_PANEL) * 2 + k % 2];
+    r->x = (int16_rows){r->q, r->scale, m, k};
+    assert_true(int16_rows_size(m, k) <= sizeof r->q / sizeof *r->q);
+    for (size_t i = 0; i < m; i++) {
+        fill_row(r->numbers + i * k, k, draw());
+        (void)int16_scalar.quantize(r->numbers + i * k, k, r->plain[i]);
+    }
+    int16_scalar.quantize_rows(r->numbers, k, &r->x);
 }
 
 /* The kernels this machine has. */
@@ -98,6 +119,20 @@ static size_t others(const int16_kernels *out[3])
     return n;
 }
 
+/* One row of gelu(x), out of its sums. */
+static float gelu_row(const int16_kernels *k, float *x, size_t n, int16_t *q)
+{
+    int16_t sums[INT16_SUMS * INT16_CHUNK / 2];
+    const size_t half = n / 2;
+    float scale;
+    k->gelu_rows(x, n, &(int16_rows){sums, &scale, 1, n});
+    for (size_t i = 0; i < half; i++) {
+        q[i] = sums[2 * half + i];
+        q[half + i] = (int16_t)(sums[2 * half + i] - sums[5 * half + i]);
+    }
+    return scale;
+}
+
 static void test_rounding(void **unused)
 {
     const int16_kernels *table[3];
@@ -112,18 +147,20 @@ static void test_rounding(void **unused)
         memcpy(mine, x, sizeof x);
         bool gelu = round / 8 % 2;
         float scale =
-            gelu ? int16_scalar.gelu_quantize(mine, n, q) : int16_scalar.quantize(mine, n, q);
+            gelu ? gelu_row(&int16_scalar, mine, n, q) : int16_scalar.quantize(mine, n, q);
         int64_t squares = 0;
         for (size_t i = 0; i < n; i++) {
             squares += q[i] * q[i];
-            assert_true(q[i] != INT16_MIN);
+            /* the difference of any two fits */
+            assert_in_range(q[i] + 32768, 32768 - (gelu ? 4095 : 16383),
+                            32768 + (gelu ? 28672 : 16383));
             assert_true(fabsf((float)q[i] * scale - mine[i]) <= 0.51f * scale || scale == 0);
         }
         assert_true(squares <= (int64_t)INT16_LENGTH * INT16_LENGTH);
         for (size_t k = 0; k < n_kernels; k++) {
             memcpy(theirs, x, sizeof x);
-            float s = gelu ? table[k]->gelu_quantize(theirs, n, other)
-                           : table[k]->quantize(theirs, n, other);
+            float s =
+                gelu ? gelu_row(table[k], theirs, n, other) : table[k]->quantize(theirs, n, other);
             assert_memory_equal(&s, &scale, sizeof s);
             assert_memory_equal(other, q, n * sizeof *q);
         }
@@ -152,7 +189,7 @@ static void test_gelu(void **unused)
         float x[16], y[16];
         int16_t q[16];
         for (int i = 0; i < 16; i++) y[i] = x[i] = from + (float)i / 1024.0f;
-        int16_scalar.gelu_quantize(y, 16, q);
+        (void)gelu_row(&int16_scalar, y, 16, q);
         for (int i = 0; i < 16; i++) {
             double v = (double)x[i], want = v / 2 * (1 + erf(v / sqrt(2)));
             assert_true(fabs((double)y[i] - want) < 2e-5 * fmax(1, fabs(v)));
@@ -160,38 +197,70 @@ static void test_gelu(void **unused)
     }
 }
 
+/* The same sums for the rows of x, of gelu of them too. */
+static void test_rows(void **unused)
+{
+    const int16_kernels *table[3];
+    size_t n_kernels = others(table);
+    static rows_room r, other;
+    static float copy[M_MAX * INT16_CHUNK];
+    (void)unused;
+    state = 5;
+    for (size_t round = 0; round < 60; round++) {
+        size_t m = 1 + round % M_MAX, k = 16 * (1 + draw() % (INT16_CHUNK / 16));
+        make_rows(&r, m, k);
+        for (size_t gelu = 0; gelu < 2; gelu++) {
+            const size_t bytes = int16_rows_size(m, k) * sizeof *r.q;
+            memcpy(copy, r.numbers, sizeof copy);
+            if (gelu) int16_scalar.gelu_rows(copy, k, &r.x);
+            for (size_t t = 0; t < n_kernels; t++) {
+                other.x = (int16_rows){other.q, other.scale, m, k};
+                memcpy(other.numbers, r.numbers, sizeof copy);
+                if (gelu)
+                    table[t]->gelu_rows(other.numbers, k, &other.x);
+                else
+                    table[t]->quantize_rows(other.numbers, k, &other.x);
+                assert_memory_equal(other.q, r.q, bytes);
+                assert_memory_equal(other.scale, r.scale, m * sizeof *r.scale);
+            }
+        }
+    }
+}
+
+static void check_products(const weights_room *w, const rows_room *x, const int16_job *j,
+                           const float *before)
+{
+    for (size_t i = 0; i < x->x.m; i++)
+        for (size_t c = 0; c < w->w.n; c++) {
+            int64_t sum = 0;
+            for (size_t a = 0; a < w->w.k; a++) sum += x->plain[i][a] * w->plain[c][a];
+            float from = j->start ? j->start[c] : before[i * N_MAX + c];
+            float want = fmaf((float)sum, x->scale[i] * w->scale[c], from);
+            assert_memory_equal(&j->y[i * N_MAX + c], &want, sizeof want);
+        }
+}
+
 static void test_products(void **unused)
 {
     const int16_kernels *table[3];
     size_t n_kernels = others(table);
-    static weights_room r;
-    static int16_t x[M_MAX * INT16_CHUNK];
+    static weights_room w;
+    static rows_room x;
     static float y[M_MAX * N_MAX], other[M_MAX * N_MAX], before[M_MAX * N_MAX];
-    float x_scale[M_MAX], start[N_MAX], row[INT16_CHUNK];
+    float start[N_MAX];
     (void)unused;
     state = 2;
     for (unsigned round = 0; round < 150; round++) {
-        size_t k = 2 * (1 + draw() % (INT16_CHUNK / 2)), n = 16 * (1 + draw() % (N_MAX / 16));
-        size_t m = 1 + round % M_MAX;
-        k = round % 3 ? (k + 15) / 16 * 16 : INT16_CHUNK;
-        make_weights(&r, k, n);
-        for (size_t i = 0; i < m; i++) {
-            fill_row(row, k, draw());
-            x_scale[i] = int16_scalar.quantize(row, k, x + i * k);
-        }
+        size_t k = round % 3 ? 16 * (1 + draw() % (INT16_CHUNK / 16)) : INT16_CHUNK;
+        size_t n = 16 * (1 + draw() % (N_MAX / 16));
+        make_weights(&w, k, n);
+        make_rows(&x, 1 + round % M_MAX, k);
         for (size_t c = 0; c < n; c++) start[c] = fraction();
         for (size_t i = 0; i < M_MAX * N_MAX; i++) before[i] = fraction();
         memcpy(y, before, sizeof y);
-        int16_job j = {x, x_scale, m, &r.w, round % 2 ? start : NULL, y, N_MAX};
+        int16_job j = {&x.x, &w.w, round % 2 ? start : NULL, y, N_MAX};
         int16_scalar.multiply(&j);
-        for (size_t i = 0; i < m; i++)
-            for (size_t c = 0; c < n; c++) {
-                int64_t sum = 0;
-                for (size_t a = 0; a < k; a++) sum += x[i * k + a] * weight_at(&r.w, a, c);
-                float from = j.start ? start[c] : before[i * N_MAX + c];
-                float want = fmaf((float)sum, x_scale[i] * r.scale[c], from);
-                assert_memory_equal(&y[i * N_MAX + c], &want, sizeof want);
-            }
+        check_products(&w, &x, &j, before);
         for (size_t t = 0; t < n_kernels; t++) {
             memcpy(other, before, sizeof other);
             j.y = other;
@@ -208,24 +277,31 @@ static void test_largest_sums(void **unused)
     const int16_kernels *table[4] = {&int16_scalar};
     size_t n_kernels = 1 + others(table + 1);
     static weights_room r;
-    float row[INT16_CHUNK], other[INT16_CHUNK], y[2 * N_MAX], x_scale[2] = {1, 1};
-    int16_t x[2 * INT16_CHUNK];
+    static rows_room x;
+    static float panel[INT16_CHUNK * INT16_PANEL];
+    float y[2 * N_MAX];
     (void)unused;
     for (size_t large = 1; large <= INT16_CHUNK; large++) {
         r.w = (int16_weights){r.q, r.scale, INT16_CHUNK, 16};
-        for (size_t i = 0; i < INT16_CHUNK; i++) row[i] = i < large ? 1.0f : 0.0f;
-        for (size_t i = 0; i < INT16_CHUNK; i++) other[i] = -row[i];
-        int16_scalar.quantize(row, INT16_CHUNK, x);
-        int16_scalar.quantize(other, INT16_CHUNK, x + INT16_CHUNK);
-        for (size_t c = 0; c < 16; c++) int16_pack(&r.w, c, c % 2 ? row : other, 1, &int16_scalar);
+        x.x = (int16_rows){x.q, x.scale, 2, INT16_CHUNK};
+        for (size_t i = 0; i < INT16_CHUNK; i++) {
+            x.numbers[i] = i < large ? 1.0f : 0.0f;
+            x.numbers[INT16_CHUNK + i] = -x.numbers[i];
+            for (size_t c = 0; c < 16; c++)
+                panel[i * 16 + c] = c % 2 ? x.numbers[i] : -x.numbers[i];
+        }
+        int16_pack(&r.w, 0, panel, NULL, &int16_scalar);
+        int16_scalar.quantize_rows(x.numbers, INT16_CHUNK, &x.x);
+        (void)int16_scalar.quantize(x.numbers, INT16_CHUNK, x.plain[0]);
         for (size_t c = 0; c < 16; c++) r.scale[c] = 1;
+        x.scale[0] = x.scale[1] = 1;
         int64_t sum = 0;
-        for (size_t i = 0; i < INT16_CHUNK; i++) sum += x[i] * x[i];
+        for (size_t i = 0; i < INT16_CHUNK; i++) sum += x.plain[0][i] * x.plain[0][i];
         assert_true(sum <= INT32_MAX);
-        if (large >= 2) assert_true(sum > INT32_MAX / 100 * 95); /* the room is used */
+        if (large >= 8) assert_true(sum > INT32_MAX / 100 * 95); /* the room is used */
         for (size_t t = 0; t < n_kernels; t++) {
             memset(y, 0, sizeof y);
-            table[t]->multiply(&(int16_job){x, x_scale, 2, &r.w, NULL, y, N_MAX});
+            table[t]->multiply(&(int16_job){&x.x, &r.w, NULL, y, N_MAX});
             for (size_t c = 0; c < 16; c++) {
                 assert_true(y[c] == (c % 2 ? (float)sum : -(float)sum));
                 assert_true(y[N_MAX + c] == (c % 2 ? -(float)sum : (float)sum));
@@ -239,7 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounding),     cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_gelu),         cmocka_unit_test(test_products),
-        cmocka_unit_test(test_largest_sums),
+        cmocka_unit_test(test_largest_sums), cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
