@@ -144,6 +144,7 @@ class Bench:
         self.threads = max(args.threads)
         self.env = peers_module.environment(self.threads)
         self.peak = None  # the program that finds the peak of the processor
+        self.encode = None  # bench/encode.c
         self.versions = {}
         self.absent = {}  # what cannot be measured: contender key -> why
         self.broken = False  # tamis itself gave no figure somewhere
@@ -162,6 +163,7 @@ class Bench:
         self.peers.export(self.model)
         os.makedirs(self.work, exist_ok=True)
         self.compile_peak()
+        self.compile_encode()
         self.one_text = os.path.join(self.work, "one.jsonl")
         corpora.write_texts(self.one_text, ["Where is my order?"])
         for c in self.encoders(self.one_text, "warm", self.threads):
@@ -207,6 +209,25 @@ class Bench:
     def isas(self):
         return results.ISAS[:results.ISAS.index(self.isa) + 1]
 
+    def compile_encode(self):
+        """The small program that encodes with precision = fast, which `tamis embed` never does."""
+        build = os.path.dirname(self.tamis)
+        if subprocess.run(["ninja", "-C", build, "bench/encode"], check=False,
+                          stdout=subprocess.DEVNULL).returncode:
+            say("bench/encode.c cannot be compiled, so there is no row of precision = fast")
+        else:
+            self.encode = os.path.join(build, "bench", "encode")
+
+    def fast_encoders(self, texts, case, threads):
+        """precision = fast, with each instruction set that has it."""
+        for isa in reversed(self.isas()[1:] if self.encode else []):
+            work = self.directory(case, FAST + isa)
+            c = Contender(FAST, isa, [], self.tamis_env(isa), work=work)
+            c.vectors = os.path.join(work, "vectors.f32")
+            c.command = [self.encode, "fast", self.model, texts, c.vectors, str(threads)]
+            c.after = c.printed
+            yield c
+
     def encoders(self, texts, case, threads):
         """Whatever makes vectors of texts, best tamis first; without those known to be absent."""
         found = []
@@ -216,6 +237,7 @@ class Bench:
                           self.tamis_env(isa), texts, self.directory(case, TAMIS + isa))
             c.vectors = c.stdout
             found.append(c)
+        found += self.fast_encoders(texts, case, threads)
         for engine in peers_module.ENGINES:
             work = self.directory(case, engine)
             c = Contender(engine, "", [], peers_module.environment(threads), work=work)
@@ -357,7 +379,8 @@ def encoder_rows(bench, case, c, n_texts, note):
 
 def measure_start(bench, _head):
     case = "one text"
-    contenders = bench.encoders(bench.one_text, "start", bench.threads)
+    contenders = [c for c in bench.encoders(bench.one_text, "start", bench.threads)
+                  if c.name != FAST]
     rows = list(bench.gone(case)) + list(bench.measured(case, contenders))
     for c in contenders:
         if c.runs:
