@@ -86,6 +86,24 @@ done:
     return st;
 }
 
+/* Takes the vector of a text that the store has. */
+static status take_cached(const job *j, bool fast, units *u, uint32_t k, err *e)
+{
+    bool found;
+    const str text = u->texts.texts[k];
+    float *v = u->vectors + u->n_cached * u->dim;
+    status st = store_vector(j->store, text, v, u->dim, &found, e);
+    u->is_fast[u->n_cached] = 0;
+    if (st == ST_OK && !found && fast) {
+        st = store_fast_vector(j->store, text, v, u->dim, &found, e);
+        u->is_fast[u->n_cached] = 1;
+    }
+    if (st) return st;
+    u->text_at[u->n_cached] = text;
+    u->place[k] = found ? (uint32_t)u->n_cached++ : NO_ROW;
+    return ST_OK;
+}
+
 /* Numbers the distinct texts and takes the vectors that the store has; fast: also those of the fast
  * encoder. */
 static status gather_cached(const job *j, const dataset *d, size_t dim, bool fast, units *u, err *e)
@@ -101,21 +119,10 @@ static status gather_cached(const job *j, const dataset *d, size_t dim, bool fas
     u->is_fast = calloc((size_t)u->texts.n + 1, 1);
     u->vectors = reallocarray(NULL, (size_t)u->texts.n + 1, dim * sizeof *u->vectors);
     if (!u->place || !u->text_at || !u->is_fast || !u->vectors) return err_nomem(e, "embedding");
-    for (uint32_t k = 0; k < u->texts.n; k++) {
-        bool found;
-        const str text = u->texts.texts[k];
-        float *v = u->vectors + u->n_cached * dim;
-        status st = store_vector(j->store, text, v, dim, &found, e);
-        u->is_fast[u->n_cached] = 0;
-        if (st == ST_OK && !found && fast) {
-            st = store_fast_vector(j->store, text, v, dim, &found, e);
-            u->is_fast[u->n_cached] = 1;
-        }
-        if (st) return st;
-        u->text_at[u->n_cached] = text;
-        u->place[k] = found ? (uint32_t)u->n_cached++ : NO_ROW;
-    }
-    return ST_OK;
+    status st = store_begin_read(j->store, e);
+    for (uint32_t k = 0; st == ST_OK && k < u->texts.n; k++) st = take_cached(j, fast, u, k, e);
+    store_rollback(j->store);
+    return st;
 }
 
 status units_keep(const job *j, const units *u, const size_t *which, size_t n, err *e)

@@ -35,6 +35,7 @@ struct store {
     db *db;
     bool writes;      /* opened with STORE_WRITE */
     bool begun;       /* between store_begin and store_commit or store_rollback */
+    bool reading;     /* a transaction in which nothing is written is open */
     origin from;      /* of the records that are put */
     uint64_t changes; /* of interactions since store_begin */
     unsigned char forget_key[SHA256_SIZE];
@@ -217,6 +218,13 @@ static status may_write(const store *s, err *e)
                    s->place.name);
 }
 
+status store_begin_read(store *s, err *e)
+{
+    status st = db_run(s->db, "BEGIN", e);
+    s->reading = st == ST_OK;
+    return st;
+}
+
 status store_begin(store *s, err *e)
 {
     if (!s->writes)
@@ -244,9 +252,9 @@ status store_commit(store *s, err *e)
 
 void store_rollback(store *s)
 {
-    if (!s->begun) return;
+    if (!s->begun && !s->reading) return;
     db_rollback(s->db);
-    s->begun = false;
+    s->begun = s->reading = false;
     s->changes = 0;
 }
 

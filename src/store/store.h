@@ -27,6 +27,9 @@ status store_begin(store *s, err *e) MUST_USE;
 status store_commit(store *s, err *e) MUST_USE;
 void store_rollback(store *s); /* no-op outside a transaction */
 
+/* Until store_rollback, what is read is of one moment, and costs no lock each time. */
+status store_begin_read(store *s, err *e) MUST_USE;
+
 /* --- small settings (schema-free): model fingerprint, ... ----------------------- */
 /* *found false: not there.  The value is appended to out. */
 status store_get(store *s, const char *key, buf *out, bool *found, err *e) MUST_USE;

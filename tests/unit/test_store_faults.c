@@ -327,6 +327,24 @@ static void test_one_writer(void **state)
     OK(try_open(STORE_WRITE));
 }
 
+static void test_reading_of_one_moment(void **state)
+{
+    (void)state;
+    store *w = open_as(STORE_WRITE), *r = open_as(STORE_READ);
+    OK(store_begin_read(r, &E));
+    expect_ids(r, "");
+    OK(store_begin(w, &E));
+    put(w, "a", 1, 0, "a");
+    OK(store_commit(w, &E));
+    expect_ids(r, "");
+    store_rollback(r);
+    expect_ids(r, "a ");
+    OK(store_begin_read(w, &E));
+    FAILS(store_set(w, "key", STR("value"), &E), ST_FAILED, "no transaction to write in");
+    store_close(w);
+    store_close(r);
+}
+
 static void test_reader_beside_writer(void **state)
 {
     (void)state;
@@ -834,6 +852,7 @@ int main(void)
         TEST(read_only_media),
         TEST(modes),
         TEST(one_writer),
+        TEST(reading_of_one_moment),
         TEST(reader_beside_writer),
         TEST(store_moved_without_its_log),
         TEST(damaged_record),
