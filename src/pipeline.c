@@ -125,6 +125,7 @@ static status screen_turns(const job *j, dataset *d, const compared *c, const wo
     o.pool = w->pool;
     o.log = j->log;
     o.stop = j->stop;
+    embedder_drop_fast(w->embedder); /* from here on texts are embedded exactly */
     status st = dedup_input(j, d, c, &g, e);
     screen_input in = {.em = w->embedder,
                        .texts = u->text_at,

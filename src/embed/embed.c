@@ -79,6 +79,14 @@ bool embedder_has_fast(const embedder *em)
     return em->int16 != NULL;
 }
 
+void embedder_drop_fast(embedder *em)
+{
+    pthread_mutex_lock(&em->lock);
+    fast_encoder_free(em->fast);
+    em->fast = NULL;
+    pthread_mutex_unlock(&em->lock);
+}
+
 static status need_fast(embedder *em, err *e)
 {
     if (!em->int16) return err_set(e, ST_FAILED, "this machine has no fast encoder");

@@ -43,6 +43,10 @@ void embedder_free(embedder *em);
 /* Whether this instruction set has the encoder that only screens (encoder_fast.h). */
 bool embedder_has_fast(const embedder *em);
 
+/* Gives back what that encoder holds, half of an embedder's memory, until it is asked for again.
+ * Not while it encodes. */
+void embedder_drop_fast(embedder *em);
+
 typedef struct embed_options {
     bool fast;             /* with that encoder: nearly the vectors, sooner */
     const logger *log;     /* progress "embedding", in texts; may be NULL */
