@@ -5,9 +5,9 @@ usage: page_server.py COUNT     that many, generated
        page_server.py FILE      those of a JSON Lines file
 
 The simulated tenant (sim/tenant.py) sorts, filters and forgets nothing, at a price that would be
-most of what is measured.  This one knows the two requests of a sync and no other: a token, and a page
-of `timestamp gt 'A'` or of everything, newest first; ranges it takes none.  Answers are made from bytes
-laid out beforehand.  GET /count says how many pages were asked for.
+most of what is measured.  This one knows the two requests of a sync and no other: a token, and a
+page of `timestamp gt 'A'` or of everything, newest first; ranges it takes none.  Answers are made
+from bytes laid out beforehand.  GET /count says how many pages were asked for.
 """
 
 import bisect

@@ -79,7 +79,8 @@ def command_line():
         args.stage_turns = [int(n) for n in args.stage_turns.split(",")]
         args.interactions = [int(n) for n in args.interactions.split(",")]
     except ValueError:
-        p.error("--turns, --stage-turns, --threads, --rows, --interactions: whole numbers, separated by commas")
+        p.error("--turns, --stage-turns, --threads, --rows, --interactions: whole numbers, "
+                "separated by commas")
     args.corpus = args.corpus or ["sgd-SYNTHETIC-ratings", "topical-chat"]
     if args.quick:
         args.texts, args.turns, args.runs = min(args.texts, 500), [1000], min(args.runs, 2)

@@ -17,11 +17,10 @@ GIB = 1024.0**3
 def own_stages(bench, work):
     """The four commands, each a process of its own."""
     for command in STAGES:
-        c = Contender(TAMIS, bench.isa, [
+        c = Contender(STAGE + command, bench.isa, [
             bench.tamis, command, "--json", "--no-progress", "--threads", str(bench.threads)],
             bench.tamis_env(bench.isa), work=work)
         c.stdout = os.path.join(work, command + ".json")
-        c.name = STAGE + command
         yield c
 
 

@@ -32,8 +32,8 @@ status units_gather(const job *j, const dataset *d, const model *m, pool *p, isa
 status units_gather_answers(const job *j, const dataset *d, const model *m, pool *p, isa set,
                             units *u, err *e) MUST_USE;
 
-/* As units_gather, with an embedder that is there.  least > 0: if so many texts or more have no exact
- * vector, those get one of the fast encoder, kept apart from exact ones. */
+/* As units_gather, with an embedder that is there.  least > 0: if so many texts or more have no
+ * exact vector, those get one of the fast encoder, kept apart from exact ones. */
 status units_gather_with(const job *j, const dataset *d, embedder *em, size_t dim, size_t least,
                          units *u, err *e) MUST_USE;
 

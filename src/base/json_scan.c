@@ -1,8 +1,8 @@
 /* json_scan.c - a strict reader of JSON that keeps nothing.
  *
  * The grammar is that of RFC 8259.  Whatever would need care to be read as jansson reads it is
- * left to jansson (see the header).  Most bytes of a record are plain ones within strings, so these are
- * looked at eight at a time.  Values within values recurse, to JS_DEPTH. */
+ * left to jansson (see the header).  Most bytes of a record are plain ones within strings, so
+ * these are looked at eight at a time.  Values within values recurse, to JS_DEPTH. */
 #include "base/json_scan.h"
 
 #include <stdint.h>

@@ -9,8 +9,8 @@
  * With answers a pair counts by the lower of its two cosines: that is what reaches a threshold when
  * both do.  The question's alone is what the search for pairs goes by.
  *
- * Rows with the same vector, group and answer are one entry: all but the first fall at any threshold, or,
- * being forced, stay at any.  An entry that begins with a forced row loses no bit.
+ * Rows with the same vector, group and answer are one entry: all but the first fall at any
+ * threshold, or, being forced, stay at any.  An entry that begins with a forced row loses no bit.
  * Groups never meet and are gone through one after the other.  Entries go by in blocks: in
  * parallel against the entries before the block, then in order against those of the block, whose
  * pairs are few and were noted meanwhile.  What a pair can still change of an entry (a bit, its

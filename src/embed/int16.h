@@ -2,10 +2,11 @@
  *
  * An operand row of up to INT16_CHUNK numbers is stored as integers q and one float scale, its
  * numbers being nearly q * scale.  The scale is the least for which the Euclidean length of the
- * q cannot pass INT16_LENGTH and none of them what Strassen allows (below).  By Cauchy and Schwarz no sum of products
- * of two such rows passes INT16_LENGTH squared, which is below 2^31: int32 holds it exactly, so
- * every instruction set gives the same bits.  (A bound by the largest element would leave
- * three bits less for rows with a few large elements, which those of this kind of model are.)
+ * q cannot pass INT16_LENGTH and none of them what Strassen allows (below).  By Cauchy and Schwarz
+ * no sum of products of two such rows passes INT16_LENGTH squared, which is below 2^31: int32
+ * holds it exactly, so every instruction set gives the same bits.  (A bound by the largest
+ * element would leave three bits less for rows with a few large elements, which those of this
+ * kind of model are.)
  *
  * Since only the whole sum must fit, what it is made of may be added in any order and pass 2^31 on
  * the way: integers modulo 2^32 are a ring.  So the product is Strassen's: of x, pairs of rows

@@ -1,5 +1,6 @@
-/* int16_rows.h - pairs of rounded rows to the seven sums of int16.h: for int16_scalar.c, int16_avx2.c
- * and int16_avx512.c alone, each of which compiles the loops for its instruction set. */
+/* int16_rows.h - pairs of rounded rows to the seven sums of int16.h: for int16_scalar.c,
+ * int16_avx2.c and int16_avx512.c alone, each of which compiles the loops for its instruction
+ * set. */
 #ifndef TAMIS_EMBED_INT16_ROWS_H
 #define TAMIS_EMBED_INT16_ROWS_H
 

@@ -38,8 +38,8 @@ typedef struct scan_options {
     const stop_flag *stop; /* may be NULL */
 } scan_options;
 
-/* Of the kept rows that it meets and that are earlier in order: the one with the highest cosine, ties
- * to the earliest.  When it is not covered, kept is NO_ROW. */
+/* Of the kept rows that it meets and that are earlier in order: the one with the highest cosine,
+ * ties to the earliest.  When it is not covered, kept is NO_ROW. */
 typedef struct scan_nearest {
     double score;
     uint32_t kept;   /* number among the kept */

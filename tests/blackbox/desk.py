@@ -75,7 +75,8 @@ class Desk:
         assert result.status == 5, (result, files)
         assert len(result.lines) == 1 and "violation" in result.err
         found = result.json()
-        listed = [found[kind + "_violations"] for kind in ("separation", "coverage", "file", "split")]
+        kinds = ("separation", "coverage", "file", "split")
+        listed = [found[kind + "_violations"] for kind in kinds]
         assert [len(some) for some in listed] == list(found["violations"].values())
         assert sum(map(len, listed)), found
         return found

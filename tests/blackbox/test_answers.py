@@ -9,7 +9,7 @@ import test_incremental
 import test_pins
 from conftest import check_fails
 from desk import corpus
-from test_run import conversation, raw
+from test_run import raw, talk
 
 
 def greedy(turns, similar, threshold, domain, pinned=frozenset()):
@@ -117,9 +117,6 @@ def test_pinned_turns(make_place, similarity, seed):
 
 def test_one_question_two_answers(make_place):
     """An exact repeat with another answer stays; one with the same answer goes."""
-    def talk(k, said, answer):
-        return raw(conversation("int_%d" % k, said=said, answer=answer,
-                                timestamp="2026-03-01T00:00:%02dZ" % (59 - k)))
     raws = [talk(0, "Where is my parcel?", "It is on its way."),
             talk(1, "Where is my parcel?", "We fly to Paris twice a day."),
             talk(2, "Where is my parcel?", "It is on its way."),

@@ -6,7 +6,7 @@ import random
 import oracle
 import pytest
 from test_formats import groups
-from test_run import conversation, raw
+from test_run import talk
 
 
 def conflicts(outcome, below):
@@ -50,9 +50,6 @@ def test_random_data(make_place, demo, expected, seed):
 
 
 def test_largest_first_and_identical_answers_never(make_place):
-    def talk(k, said, answer):
-        return raw(conversation("int_%d" % k, said=said, answer=answer,
-                                timestamp="2026-03-01T00:00:%02dZ" % (59 - k)))
     raws = [talk(0, "Where is my parcel?", "On its way."),
             talk(1, "Where is my parcel?", "On its way."),
             talk(2, "Where is my parcel?", "Your card is blocked for good."),

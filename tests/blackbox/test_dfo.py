@@ -61,7 +61,8 @@ def stored(place):
     return place.json("status")["interactions"]
 
 
-@pytest.mark.parametrize("attributes", [{}, {"bare": True}, {"knows_dates": False}, {"knows_dates": None},
+@pytest.mark.parametrize("attributes", [{}, {"bare": True}, {"knows_dates": False},
+                                        {"knows_dates": None},
                                         {"snapshot": False}], ids=str)
 def test_the_same_data_set(serve, talks, expected, attributes):
     place = serve(talks, **attributes)

@@ -1,7 +1,8 @@
 """What the documents show is what happens.
 
 Every ```console block of README.md and docs/GUIDE.md, and every example of docs/tamis.1
-(between .EX and .EE) runs as shown, in a directory with tamis first on the PATH and a simulated tenant's tamis.ini:
+(between .EX and .EE) runs as shown, in a directory with tamis first on the PATH and a simulated
+tenant's tamis.ini:
 lines with "$ " are commands, what follows is their output, exactly, except that "..." stands
 for anything.  Commands of `./dev`, `git` and `apt` are left to other tests, and said so.
 """

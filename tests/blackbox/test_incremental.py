@@ -119,7 +119,7 @@ def met_all(said):
 
 
 def test_the_next_to_nearest_is_remembered(make_place):
-    """New rows unseat keepers; who lost one is looked up among all only if nothing else is known."""
+    """New rows unseat keepers; who lost one meets all only if nothing else is known."""
     rng = random.Random(3)
     place = make_place()
     rows = [conversation(rng, k) for k in range(700)]

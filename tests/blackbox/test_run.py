@@ -192,6 +192,12 @@ def conversation(id="int_1", rating=5, said="Where is my parcel?", answer="On it
             "messages": [{"from": "user", "text": said}, {"from": "bot", "text": answer}], **more}
 
 
+def talk(k, said, answer):
+    """The kth of a list that is newest first."""
+    return raw(conversation("int_%d" % k, said=said, answer=answer,
+                            timestamp="2026-03-01T00:00:%02dZ" % (59 - k)))
+
+
 def raw(value):
     return json.dumps(value).encode()
 
@@ -284,7 +290,8 @@ def test_blanks_are_those_of_python(make_place, expected):
 
 
 NUMBERS = ["4", "4.0", "4.50", "5e0", "5E+0", "1e1", "100e-1", "4.1", "4.000000000000000001",
-           "1e16", "1e22", "123456789012345678", "123456789012345678901234567890", "123456789012345680.0",
+           "1e16", "1e22", "123456789012345678", "123456789012345678901234567890",
+           "123456789012345680.0",
            "4.35", "9007199254740993.0", "1.7976931348623157e308", "1e15", "5.00001e4", "99999e11",
            "4.9999999999999999", "12345.678e-3", "1e5", "1e-5", "-0", "-0.0", "0.0001", "0.00001"]
 
