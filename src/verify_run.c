@@ -476,6 +476,7 @@ status verify_run(const job *j, verify_result *out, err *e)
     if (st == ST_OK) st = compare(&p, e);
     if (st == ST_OK && out->has_ledger) st = check_ledger(&p, e);
     out->seconds.total = clock_monotonic() - start;
+    summary_release(&ignored);
     proof_release(&p);
     return st;
 }
