@@ -5,6 +5,7 @@ The program is called through its command line only.  Environment:
     TAMIS             the program (default: build/tamis)
     TAMIS_MODEL_DIR   where the program finds its model (default: its own default)
     TAMIS_SLOW=0      leaves out the tests that take long
+    TAMIS_PATIENCE=N  every wait for a process may take N times as long (under valgrind)
 """
 
 import json
@@ -29,11 +30,23 @@ import small_model  # noqa: E402
 from desk import Desk  # noqa: E402
 from tenant import Tenant  # noqa: E402
 
+PATIENCE = float(os.environ.get("TAMIS_PATIENCE", "1"))
+
 CLIENT_ID = "test client+1"
 SECRET = "sim secret&1=2+3%/é"  # each of these is spoiled by a careless form encoding
 
 
+class PatientPopen(subprocess.Popen):
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, timeout and timeout * PATIENCE)
+
+    def wait(self, timeout=None):
+        return super().wait(timeout and timeout * PATIENCE)
+
+
 def pytest_configure(config):
+    if PATIENCE != 1:
+        subprocess.Popen = PatientPopen
     config.addinivalue_line("markers", "slow: takes long; left out with TAMIS_SLOW=0")
     config.addinivalue_line("markers", "matrix(row): of the fault matrix, docs/RELIABILITY.md")
 
