@@ -86,22 +86,56 @@ done:
     return st;
 }
 
-/* Takes the vector of a text that the store has. */
-static status take_cached(const job *j, bool fast, units *u, uint32_t k, err *e)
+typedef struct taking {
+    units *u;
+    bool fast;
+    uint32_t *which; /* the texts that are asked for; NULL: all */
+} taking;
+
+/* Puts the vector of a text that the store has where it is if the store has all. */
+static status take_cached(void *ctx, size_t i, const float *v, err *e)
 {
-    bool found;
-    const str text = u->texts.texts[k];
-    float *v = u->vectors + u->n_cached * u->dim;
-    status st = store_vector(j->store, text, v, u->dim, &found, e);
-    u->is_fast[u->n_cached] = 0;
-    if (st == ST_OK && !found && fast) {
-        st = store_fast_vector(j->store, text, v, u->dim, &found, e);
-        u->is_fast[u->n_cached] = 1;
-    }
-    if (st) return st;
-    u->text_at[u->n_cached] = text;
-    u->place[k] = found ? (uint32_t)u->n_cached++ : NO_ROW;
+    const taking *t = ctx;
+    units *u = t->u;
+    const uint32_t k = t->which ? t->which[i] : (uint32_t)i;
+    (void)e;
+    memcpy(u->vectors + k * u->dim, v, u->dim * sizeof *v);
+    u->is_fast[k] = t->fast;
+    u->place[k] = k;
     return ST_OK;
+}
+
+/* Those that were taken move to the front: in the order of the texts, as the rows that will look
+ * them up. */
+static void close_ranks(units *u)
+{
+    for (uint32_t k = 0; k < u->texts.n; k++) {
+        const size_t at = u->n_cached;
+        if (u->place[k] == NO_ROW) continue;
+        u->text_at[at] = u->texts.texts[k];
+        u->place[k] = (uint32_t)u->n_cached++;
+        if (at == k) continue;
+        u->is_fast[at] = u->is_fast[k];
+        memcpy(u->vectors + at * u->dim, u->vectors + k * u->dim, u->dim * sizeof *u->vectors);
+    }
+}
+
+/* Of the texts without an exact vector, those that have one of the fast encoder. */
+static status take_cached_fast(const job *j, units *u, err *e)
+{
+    size_t n = 0;
+    taking t = {u, true, calloc((size_t)u->texts.n + 1, sizeof *t.which)};
+    str *texts = calloc((size_t)u->texts.n + 1, sizeof *texts);
+    status st = t.which && texts ? ST_OK : err_nomem(e, "embedding");
+    for (uint32_t k = 0; st == ST_OK && k < u->texts.n; k++) {
+        if (u->place[k] != NO_ROW) continue;
+        t.which[n] = k;
+        texts[n++] = u->texts.texts[k];
+    }
+    if (st == ST_OK) st = store_vectors(j->store, true, texts, n, u->dim, take_cached, &t, e);
+    free(t.which);
+    free(texts);
+    return st;
 }
 
 /* Numbers the distinct texts and takes the vectors that the store has; fast: also those of the fast
@@ -119,9 +153,14 @@ static status gather_cached(const job *j, const dataset *d, size_t dim, bool fas
     u->is_fast = calloc((size_t)u->texts.n + 1, 1);
     u->vectors = reallocarray(NULL, (size_t)u->texts.n + 1, dim * sizeof *u->vectors);
     if (!u->place || !u->text_at || !u->is_fast || !u->vectors) return err_nomem(e, "embedding");
+    for (uint32_t k = 0; k < u->texts.n; k++) u->place[k] = NO_ROW;
+    taking t = {.u = u};
     status st = store_begin_read(j->store, e);
-    for (uint32_t k = 0; st == ST_OK && k < u->texts.n; k++) st = take_cached(j, fast, u, k, e);
+    if (st == ST_OK)
+        st = store_vectors(j->store, false, u->texts.texts, u->texts.n, dim, take_cached, &t, e);
+    if (st == ST_OK && fast) st = take_cached_fast(j, u, e);
     store_rollback(j->store);
+    if (st == ST_OK) close_ranks(u);
     return st;
 }
 

@@ -93,10 +93,12 @@ const char *const query_sql[N_QUERIES] = {
     [Q_MARK_SEEN] = "INSERT INTO slice_seen VALUES (?, ?) ON CONFLICT DO NOTHING",
     [Q_FORGET_SEEN] = "DELETE FROM slice_seen WHERE slice = ?",
     [Q_VECTOR] = "SELECT v FROM vector WHERE hash = ?",
+    [Q_LAST_VECTOR] = "SELECT max(number) FROM vector",
     [Q_PUT_VECTOR] = "INSERT INTO vector (hash, v) VALUES (?, ?)"
                      " ON CONFLICT (hash) DO UPDATE SET v = excluded.v",
     [Q_DROP_VECTORS] = "DELETE FROM vector",
     [Q_FAST_VECTOR] = "SELECT v FROM fast_vector WHERE hash = ?",
+    [Q_LAST_FAST_VECTOR] = "SELECT max(number) FROM fast_vector",
     [Q_PUT_FAST_VECTOR] = "INSERT INTO fast_vector (hash, v) VALUES (?, ?)"
                           " ON CONFLICT (hash) DO UPDATE SET v = excluded.v",
     [Q_DROP_FAST_VECTORS] = "DELETE FROM fast_vector",
@@ -125,6 +127,8 @@ const char list_rejected[] = "SELECT reason, received_s, received_ns, raw, CAST(
                              " FROM rejected ORDER BY number";
 const char list_vectors[] = "SELECT number, hash FROM vector ORDER BY number";
 const char list_fast_vectors[] = "SELECT number, hash FROM fast_vector ORDER BY number";
+const char read_vectors[] = "SELECT hash, v FROM vector ORDER BY number";
+const char read_fast_vectors[] = "SELECT hash, v FROM fast_vector ORDER BY number";
 const char list_slices[] = "SELECT " SLICE_COLUMNS " FROM slice ORDER BY id";
 const char list_runs[] = "SELECT id, command, state, started_s, started_ns, ended_s, ended_ns,"
                          " result FROM run ORDER BY id DESC LIMIT ?";

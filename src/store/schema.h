@@ -40,9 +40,11 @@ typedef enum {
     Q_MARK_SEEN,
     Q_FORGET_SEEN,
     Q_VECTOR,
+    Q_LAST_VECTOR,
     Q_PUT_VECTOR,
     Q_DROP_VECTORS,
     Q_FAST_VECTOR,
+    Q_LAST_FAST_VECTOR,
     Q_PUT_FAST_VECTOR,
     Q_DROP_FAST_VECTORS,
     Q_CLEAR_VERDICTS,
@@ -57,8 +59,9 @@ typedef enum {
 extern const char *const query_sql[N_QUERIES];
 
 /* Statements with many rows. */
-extern const char list_interactions[], list_rejected[], list_vectors[], list_fast_vectors[],
-    list_slices[], list_runs[];
+extern const char list_interactions[], list_rejected[], list_slices[], list_runs[];
+extern const char list_vectors[], list_fast_vectors[]; /* their numbers and hashes */
+extern const char read_vectors[], read_fast_vectors[]; /* their hashes and they */
 extern const char list_verdicts[], list_verdicts_of[], list_duplicates_of[];
 
 #endif

@@ -24,6 +24,7 @@
 #include "base/number.h"
 #include "store/place.h"
 #include "store/store_sqlite.h"
+#include "store/vectors_find.h"
 
 enum {
     RAW_LIMIT = 1000000000, /* SQLite's own limit for a blob */
@@ -662,22 +663,6 @@ status store_forget_seen(store *s, int64_t slice_id, err *e)
 
 /* --- vectors ------------------------------------------------------------------------------ */
 
-_Static_assert(sizeof(float) == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "vectors lie in the file as they lie in memory: float32, little-endian");
-
-static status get_vector(store *s, query q, str t, float *out, size_t dim, bool *found, err *e)
-{
-    rows *row;
-    unsigned char hash[SHA256_SIZE];
-    sha256_of(t, hash);
-    status st = db_ask(s->db, q, VALUES(hash_blob(hash)), &row, e);
-    str bytes = row ? row_str(row, 0) : (str){0};
-    *found = row && bytes.n == dim * sizeof *out;
-    if (*found) memcpy(out, bytes.p, bytes.n);
-    db_release(row);
-    return st;
-}
-
 static status put_vector(store *s, query q, str t, const float *v, size_t dim, err *e)
 {
     unsigned char hash[SHA256_SIZE];
@@ -688,7 +673,7 @@ static status put_vector(store *s, query q, str t, const float *v, size_t dim, e
 
 status store_vector(store *s, str t, float *out, size_t dim, bool *found, err *e)
 {
-    return get_vector(s, Q_VECTOR, t, out, dim, found, e);
+    return vector_look_up(s->db, false, t, out, dim, found, e);
 }
 
 status store_put_vector(store *s, str t, const float *v, size_t dim, err *e)
@@ -698,12 +683,18 @@ status store_put_vector(store *s, str t, const float *v, size_t dim, err *e)
 
 status store_fast_vector(store *s, str t, float *out, size_t dim, bool *found, err *e)
 {
-    return get_vector(s, Q_FAST_VECTOR, t, out, dim, found, e);
+    return vector_look_up(s->db, true, t, out, dim, found, e);
 }
 
 status store_put_fast_vector(store *s, str t, const float *v, size_t dim, err *e)
 {
     return put_vector(s, Q_PUT_FAST_VECTOR, t, v, dim, e);
+}
+
+status store_vectors(store *s, bool fast, const str *texts, size_t n, size_t dim,
+                     store_vector_fn fn, void *ctx, err *e)
+{
+    return vectors_find(s->db, fast, texts, n, dim, fn, ctx, e);
 }
 
 status store_drop_vectors(store *s, err *e)

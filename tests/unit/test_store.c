@@ -502,6 +502,47 @@ static void test_vectors(void **state)
     store_close(s);
 }
 
+static status list_vector(void *ctx, size_t which, const float *v, err *e)
+{
+    (void)e;
+    buf_fmt(ctx, "%zu:%g,%g ", which, (double)v[0], (double)v[1]);
+    return which == 9 ? err_set(e, ST_INCOMPLETE, "enough") : ST_OK;
+}
+
+/* Few of many are looked up, many are read as they lie there. */
+static void test_many_vectors(void **state)
+{
+    (void)state;
+    enum { MANY = 40, DIM = 3 };
+    char names[MANY][8];
+    str all[MANY];
+    buf found = {0};
+    store *s = open_as(STORE_WRITE);
+    OK(store_vectors(s, false, all, 0, DIM, list_vector, &found, &E));
+    OK(store_begin(s, &E));
+    for (int i = 0; i < MANY; i++) {
+        float v[DIM] = {(float)i, 0.5f, 2};
+        snprintf(names[i], sizeof names[i], "text %d", i);
+        all[i] = str_from(names[i]);
+        if (i == 2) OK(store_put_fast_vector(s, all[i], v, DIM, &E));
+        if (i != 2) OK(store_put_vector(s, all[i], v, i == 5 ? DIM - 1 : DIM, &E));
+    }
+    OK(store_commit(s, &E));
+    OK(store_vectors(s, false, (str[]){STR("no"), all[8], all[3], all[5]}, 4, DIM, list_vector,
+                     &found, &E));
+    assert_string_equal(buf_cstr(&found), "1:8,0.5 2:3,0.5 ");
+    found.n = 0;
+    OK(store_vectors(s, true, all, MANY, DIM, list_vector, &found, &E));
+    assert_string_equal(buf_cstr(&found), "2:2,0.5 ");
+    found.n = 0;
+    assert_int_equal(store_vectors(s, false, all, MANY, DIM, list_vector, &found, &E),
+                     ST_INCOMPLETE);
+    assert_string_equal(buf_cstr(&found),
+                        "0:0,0.5 1:1,0.5 3:3,0.5 4:4,0.5 6:6,0.5 7:7,0.5 8:8,0.5 9:9,0.5 ");
+    buf_release(&found);
+    store_close(s);
+}
+
 static status list_verdict(void *ctx, const stored_verdict *v, err *e)
 {
     (void)e;
@@ -645,6 +686,7 @@ int main(void)
         TEST(cursor_is_of_finished_slices),
         TEST(seen),
         TEST(vectors),
+        TEST(many_vectors),
         TEST(verdicts),
         TEST(runs),
         TEST(counts),

@@ -457,6 +457,15 @@ static status ignore_rejected(void *ctx, const char *reason, instant at, str raw
     return ST_OK;
 }
 
+static status ignore_vector(void *ctx, size_t which, const float *v, err *e)
+{
+    (void)ctx;
+    (void)which;
+    (void)v;
+    (void)e;
+    return ST_OK;
+}
+
 static status ignore_verdict(void *ctx, const stored_verdict *v, err *e)
 {
     (void)ctx, (void)v, (void)e;
@@ -507,6 +516,7 @@ static void use_all(store_mode mode)
     any(store_open_slice(s, STR("api"), &sl, &found, &E));
     any(store_cursor(s, STR("api"), &newest, &lowest, &found, &E));
     any(store_vector(s, STR("text"), v, 3, &found, &E));
+    any(store_vectors(s, false, (str[]){STR("text")}, 1, 3, ignore_vector, NULL, &E));
     any(store_each_verdict(s, ignore_verdict, NULL, &E));
     any(store_duplicates_of(s, STR("a"), 0, ignore_verdict, NULL, &E));
     any(store_each_run(s, 10, ignore_run, NULL, &E));
