@@ -92,8 +92,12 @@ static status need_fast(embedder *em, err *e)
     if (!em->int16) return err_set(e, ST_FAILED, "this machine has no fast encoder");
     pthread_mutex_lock(&em->lock);
     status st = ST_OK;
-    if (!em->fast)
-        st = fast_encoder_new(encoder_weights(em->encoder), em->isa, em->int16, &em->fast, e);
+    if (!em->fast) {
+        const bool on_pool = pthread_mutex_trylock(&em->on_pool) == 0;
+        st = fast_encoder_new(encoder_weights(em->encoder), em->isa, em->int16,
+                              on_pool ? em->pool : NULL, &em->fast, e);
+        if (on_pool) pthread_mutex_unlock(&em->on_pool);
+    }
     pthread_mutex_unlock(&em->lock);
     return st;
 }

@@ -34,6 +34,12 @@ typedef struct fast_layer {
     linear16 *output;       /* [parts of the inner width] of one chunk each */
 } fast_layer;
 
+/* Where a chunk's numbers are: its first panel and what lies from panel to panel. */
+typedef struct source {
+    const float *first;
+    size_t pitch;
+} source;
+
 struct fast_encoder {
     const weights *w;
     const kernels *k;
@@ -43,6 +49,7 @@ struct fast_encoder {
     float *scales;
     int16_weights *chunks;
     linear16 *parts;
+    source *sources; /* of the chunks, while they are packed */
     fast_layer layers[MODEL_LAYERS_MAX];
 };
 
@@ -83,45 +90,50 @@ typedef struct piece {
     size_t pitch;        /* from panel to panel */
 } piece;
 
-static void pack_chunk(const int16_weights *w, const piece *a, size_t chunk,
-                       const int16_kernels *by)
+static void pack_chunk(void *ctx, size_t item, int worker)
 {
-    const float *first = a->weight + a->from / KERNEL_LANES * a->pitch;
-    first += chunk * INT16_CHUNK * KERNEL_LANES;
-    for (size_t n = 0; n < a->n; n += INT16_GROUP, first += 2 * a->pitch)
-        int16_pack(w, n / INT16_GROUP, first, a->n - n > INT16_PANEL ? first + a->pitch : NULL, by);
+    const fast_encoder *f = ctx;
+    const int16_weights *w = &f->chunks[item];
+    const size_t pitch = f->sources[item].pitch;
+    const float *first = f->sources[item].first;
+    (void)worker;
+    for (size_t n = 0; n < w->n; n += INT16_GROUP, first += 2 * pitch)
+        int16_pack(w, n / INT16_GROUP, first, w->n - n > INT16_PANEL ? first + pitch : NULL,
+                   f->k16);
 }
 
-static void pack_piece(linear16 *l, const piece *a, cutter *c)
+static void cut_piece(linear16 *l, const piece *a, cutter *c)
 {
     const fast_encoder *f = c->f;
     const size_t n_chunks = chunks_of(a->k);
     int16_weights *chunks = f->chunks ? f->chunks + c->chunks : NULL;
+    source *sources = f->sources ? f->sources + c->chunks : NULL;
+    const float *first = a->weight + a->from / KERNEL_LANES * a->pitch;
     c->chunks += n_chunks;
     if (chunks)
         *l = (linear16){
             .chunks = chunks, .n_chunks = n_chunks, .n = a->n, .bias = a->p->bias + a->from};
-    for (size_t i = 0; i < n_chunks; i++) {
+    for (size_t i = 0; i < n_chunks; i++, first += INT16_CHUNK * KERNEL_LANES) {
         const size_t k = chunk_width(a->k, i);
         if (chunks) {
             chunks[i] = (int16_weights){f->integers + c->integers, f->scales + c->scales, k, a->n};
-            pack_chunk(&chunks[i], a, i, f->k16);
+            sources[i] = (source){first, a->pitch};
         }
         c->integers += int16_weights_size(k, a->n);
         c->scales += a->n;
     }
 }
 
-static void pack_columns(linear16 *l, const packed *p, size_t from, size_t n, cutter *c)
+static void cut_columns(linear16 *l, const packed *p, size_t from, size_t n, cutter *c)
 {
-    pack_piece(l,
-               &(piece){.p = p,
-                        .from = from,
-                        .n = n,
-                        .k = p->k,
-                        .weight = p->weight,
-                        .pitch = p->k * KERNEL_LANES},
-               c);
+    cut_piece(l,
+              &(piece){.p = p,
+                       .from = from,
+                       .n = n,
+                       .k = p->k,
+                       .weight = p->weight,
+                       .pitch = p->k * KERNEL_LANES},
+              c);
 }
 
 static linear16 *take_parts(cutter *c, size_t n)
@@ -131,7 +143,7 @@ static linear16 *take_parts(cutter *c, size_t n)
     return p;
 }
 
-static void pack_layer(fast_layer *to, const packed_layer *l, cutter *c)
+static void cut_layer(fast_layer *to, const packed_layer *l, cutter *c)
 {
     const weights *w = c->f->w;
     const size_t parts = chunks_of(l->output.k);
@@ -139,49 +151,54 @@ static void pack_layer(fast_layer *to, const packed_layer *l, cutter *c)
     const size_t groups = (l->qkv.n + columns - 1) / columns;
     to->qkv = take_parts(c, groups);
     for (size_t i = 0, from = 0; i < groups; i++, from += columns)
-        pack_columns(to->qkv + i, &l->qkv, from,
-                     l->qkv.n - from < columns ? l->qkv.n - from : columns, c);
-    pack_columns(&to->attention_output, &l->attention_output, 0, l->attention_output.n, c);
+        cut_columns(to->qkv + i, &l->qkv, from,
+                    l->qkv.n - from < columns ? l->qkv.n - from : columns, c);
+    cut_columns(&to->attention_output, &l->attention_output, 0, l->attention_output.n, c);
     to->intermediate = take_parts(c, parts);
     to->output = take_parts(c, parts);
     for (size_t i = 0; i < parts; i++) {
         const size_t width = chunk_width(l->output.k, i), first = i * INT16_CHUNK;
-        pack_columns(to->intermediate + i, &l->intermediate, first, width, c);
-        pack_piece(to->output + i,
-                   &(piece){.p = &l->output,
-                            .n = l->output.n,
-                            .k = width,
-                            .weight = l->output.weight + first * l->output.n,
-                            .pitch = width * KERNEL_LANES},
-                   c);
+        cut_columns(to->intermediate + i, &l->intermediate, first, width, c);
+        cut_piece(to->output + i,
+                  &(piece){.p = &l->output,
+                           .n = l->output.n,
+                           .k = width,
+                           .weight = l->output.weight + first * l->output.n,
+                           .pitch = width * KERNEL_LANES},
+                  c);
     }
 }
 
-static void *aligned(size_t n, size_t size)
-{
-    void *p = NULL;
-    return posix_memalign(&p, 64, n * size + 64) ? NULL : p;
-}
-
-static cutter pack_layers(fast_encoder *f)
+static cutter cut_layers(fast_encoder *f)
 {
     cutter c = {.f = f};
-    for (size_t n = 0; n < f->w->m->n_layers; n++) pack_layer(&f->layers[n], &f->w->layers[n], &c);
+    for (size_t n = 0; n < f->w->m->n_layers; n++) cut_layer(&f->layers[n], &f->w->layers[n], &c);
     return c;
 }
 
-static status allocate(fast_encoder *f, err *e)
+static status pack_layers(fast_encoder *f, pool *p, err *e)
 {
-    const cutter c = pack_layers(f);
-    f->integers = aligned(c.integers, sizeof *f->integers);
-    f->scales = aligned(c.scales, sizeof *f->scales);
+    const cutter c = cut_layers(f);
+    f->integers = (int16_t *)(void *)new_floats((c.integers + 1) / 2);
+    f->scales = new_floats(c.scales);
     f->parts = calloc(c.parts + 1, sizeof *f->parts);
     f->chunks = calloc(c.chunks + 1, sizeof *f->chunks);
-    bool ok = f->integers && f->scales && f->chunks && f->parts;
+    f->sources = calloc(c.chunks + 1, sizeof *f->sources);
+    bool ok = f->integers && f->scales && f->parts && f->chunks && f->sources;
+    if (ok) {
+        cut_layers(f);
+        if (p)
+            pool_run(p, c.chunks, pack_chunk, f);
+        else
+            for (size_t i = 0; i < c.chunks; i++) pack_chunk(f, i, 0);
+    }
+    free(f->sources);
+    f->sources = NULL;
     return ok ? ST_OK : err_nomem(e, "loading the model");
 }
 
-status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_encoder **out, err *e)
+status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, pool *p,
+                        fast_encoder **out, err *e)
 {
     *out = NULL;
     fast_encoder *f = calloc(1, sizeof *f);
@@ -190,14 +207,12 @@ status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_en
     f->k = kernels_for(i);
     f->gemm = gemm_for(i);
     f->k16 = k;
-    status st = allocate(f, e);
-    if (st) {
+    status st = pack_layers(f, p, e);
+    if (st)
         fast_encoder_free(f);
-        return st;
-    }
-    pack_layers(f);
-    *out = f;
-    return ST_OK;
+    else
+        *out = f;
+    return st;
 }
 
 void fast_encoder_free(fast_encoder *f)

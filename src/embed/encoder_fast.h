@@ -13,9 +13,10 @@
 typedef struct fast_encoder fast_encoder;
 typedef struct fast_scratch fast_scratch;
 
-/* The weights outlive it.  `i` is for what is float32, `k` for the integers. */
-status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, fast_encoder **out,
-                        err *e) MUST_USE;
+/* The weights outlive it.  `i` is for what is float32, `k` for the integers; the pool (NULL: the
+ * caller alone packs) is needed here alone. */
+status fast_encoder_new(const weights *w, isa i, const int16_kernels *k, pool *p,
+                        fast_encoder **out, err *e) MUST_USE;
 void fast_encoder_free(fast_encoder *f);
 fast_scratch *fast_scratch_new(const fast_encoder *f); /* NULL: no memory */
 void fast_scratch_free(fast_scratch *s);

@@ -1,6 +1,8 @@
 /* int16.c - which integer kernels an instruction set means; rounding weights. */
 #include "embed/int16.h"
 
+#include <string.h>
+
 const int16_kernels *int16_kernels_for(isa i)
 {
 #ifdef TAMIS_X86_64
@@ -35,33 +37,40 @@ size_t int16_weights_size(size_t k, size_t n)
     return (n + INT16_GROUP - 1) / INT16_GROUP * group_size(k);
 }
 
-/* Rounds a panel to q: [16][INT16_CHUNK]. */
+/* Rounds a panel to q: [k / 2][16][2], pairs of k. */
 static void round_panel(const float *panel, size_t k, int16_t *q, float *scale,
                         const int16_kernels *by)
 {
-    float row[INT16_CHUNK];
+    float column[INT16_CHUNK];
+    int16_t rounded[INT16_PANEL][INT16_CHUNK];
     for (size_t c = 0; c < INT16_PANEL; c++) {
-        for (size_t i = 0; i < k; i++) row[i] = panel[i * INT16_PANEL + c];
-        scale[c] = by->quantize(row, k, q + c * INT16_CHUNK);
+        for (size_t i = 0; i < k; i++) column[i] = panel[i * INT16_PANEL + c];
+        scale[c] = by->quantize(column, k, rounded[c]);
     }
+    for (size_t i = 0; i < k; i += 2)
+        for (size_t c = 0; c < INT16_PANEL; c++, q += 2) memcpy(q, rounded[c] + i, 2 * sizeof *q);
 }
 
 void int16_pack(const int16_weights *w, size_t group, const float *first, const float *second,
                 const int16_kernels *by)
 {
-    int16_t q[2][INT16_PANEL][INT16_CHUNK] = {0};
-    const size_t half = w->k / 2, size = INT16_PANEL * half;
-    int16_t *to = w->q + group * group_size(w->k);
+    int16_t left[INT16_CHUNK * INT16_PANEL], right[INT16_CHUNK * INT16_PANEL];
+    const size_t size = INT16_PANEL * (w->k / 2);
+    const int16_t *w11 = left, *w21 = left + size, *w12 = right, *w22 = right + size;
+    int16_t *restrict to = w->q + group * group_size(w->k);
     float *scale = w->scale + group * INT16_GROUP;
-    round_panel(first, w->k, q[0][0], scale, by);
-    if (second) round_panel(second, w->k, q[1][0], scale + INT16_PANEL, by);
-    for (size_t i = 0; i < half; i++)
-        for (size_t c = 0; c < INT16_PANEL; c++) {
-            const int w11 = q[0][c][i], w21 = q[0][c][half + i];
-            const int w12 = q[1][c][i], w22 = q[1][c][half + i];
-            const int sums[] = {w11 - w22,  -w11, w12 + w22, w11 + w12,
-                                -w21 - w11, -w22, -w21 - w22};
-            int16_t *at = to + (i / 2 * INT16_PANEL + c) * 2 + i % 2;
-            for (size_t s = 0; s < INT16_SUMS; s++) at[s * size] = (int16_t)sums[s];
-        }
+    round_panel(first, w->k, left, scale, by);
+    if (second)
+        round_panel(second, w->k, right, scale + INT16_PANEL, by);
+    else
+        memset(right, 0, sizeof right);
+    for (size_t i = 0; i < size; i++) {
+        to[i] = (int16_t)(w11[i] - w22[i]);
+        to[size + i] = (int16_t)-w11[i];
+        to[2 * size + i] = (int16_t)(w12[i] + w22[i]);
+        to[3 * size + i] = (int16_t)(w11[i] + w12[i]);
+        to[4 * size + i] = (int16_t)(-w21[i] - w11[i]);
+        to[5 * size + i] = (int16_t)-w22[i];
+        to[6 * size + i] = (int16_t)(-w21[i] - w22[i]);
+    }
 }

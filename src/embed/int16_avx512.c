@@ -51,26 +51,31 @@ static inline __attribute__((always_inline)) void add_product(__m512i *sum, __m5
 #endif
 }
 
-/* y += sum, scaled: of the upper (0) or lower (1) rows, of the first (0) or second (1) panels. */
+/* y += sum, scaled: of the upper (0) or lower (1) rows, of the first (0) or second (1) panels.
+ * What it needs of s comes first, or each store to y would make it load that again. */
 static inline __attribute__((always_inline)) void finish(const strip *s, const tile_sums *sum,
                                                          int rows, int groups, int low, int right)
 {
-    const size_t n = low ? s->lower : (size_t)rows;
-#pragma GCC unroll 2
-    for (int g = 0; g < groups; g++) {
-        const size_t column = (size_t)(g * INT16_GROUP + right * INT16_PANEL);
-        if (column >= s->columns) break;
-        const __m512 w_scale = _mm512_loadu_ps(s->w_scale + column);
+    const size_t n = low ? s->lower : (size_t)rows, first = low ? s->pairs : 0, ldy = s->ldy;
+    const size_t column = (size_t)right * INT16_PANEL;
+    const float *x_scale = s->x_scale + first, *from = s->start;
+    float *y = s->y + first * ldy + column;
+    const int panels = s->columns <= column ? 0 : s->columns <= column + INT16_GROUP ? 1 : groups;
+    const size_t from_pitch = from ? 0 : ldy;
+    from = from ? from + column : y;
+    if (!panels) return;
+    const __m512 a = _mm512_loadu_ps(s->w_scale + column);
+    const __m512 b = panels == 2 ? _mm512_loadu_ps(s->w_scale + column + INT16_GROUP) : a;
 #pragma GCC unroll 14
-        for (int r = 0; r < rows; r++) {
-            if ((size_t)r >= n) break;
-            const size_t row = (size_t)r + (low ? s->pairs : 0);
-            float *y = s->y + row * s->ldy + column;
-            const float *from = s->start ? s->start + column : y;
-            __m512 scale = _mm512_mul_ps(_mm512_set1_ps(s->x_scale[row]), w_scale);
-            __m512 v = _mm512_cvtepi32_ps(sum->at[g][r]);
-            _mm512_storeu_ps(y, _mm512_fmadd_ps(v, scale, _mm512_loadu_ps(from)));
-        }
+    for (int r = 0; r < rows; r++, y += ldy, from += from_pitch) {
+        if ((size_t)r >= n) break;
+        const __m512 x = _mm512_set1_ps(x_scale[r]);
+        __m512 v = _mm512_cvtepi32_ps(sum->at[0][r]);
+        _mm512_storeu_ps(y, _mm512_fmadd_ps(v, _mm512_mul_ps(x, a), _mm512_loadu_ps(from)));
+        if (panels < 2) continue;
+        v = _mm512_cvtepi32_ps(sum->at[groups - 1][r]);
+        v = _mm512_fmadd_ps(v, _mm512_mul_ps(x, b), _mm512_loadu_ps(from + INT16_GROUP));
+        _mm512_storeu_ps(y + INT16_GROUP, v);
     }
 }
 

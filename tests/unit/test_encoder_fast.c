@@ -138,7 +138,7 @@ static void encode(const model *m, isa i, const int16_kernels *k, size_t togethe
     encoder_scratch *s = encoder_scratch_new(en);
     assert_non_null(s);
     if (k) {
-        assert_int_equal(fast_encoder_new(encoder_weights(en), i, k, &f, &e), ST_OK);
+        assert_int_equal(fast_encoder_new(encoder_weights(en), i, k, NULL, &f, &e), ST_OK);
         own = fast_scratch_new(f);
         assert_non_null(own);
     }
