@@ -52,7 +52,9 @@
 #include "dedup/subspace.h"
 
 enum {
+    COLUMN = 0xFFFF,    /* the bits of a hit's column */
     AHEAD = 12,         /* hits whose second codes are on their way */
+    LATER = 4,          /* hits that are left, whose vectors are */
     TURN_PAYS = 6000,   /* vectors, from which on */
     SAMPLE = 2048,      /* vectors for the directions */
     TRIAL_COLUMNS = 512 /* and for trying plans, as well as SCAN_QUERIES queries */
@@ -67,8 +69,11 @@ struct join {
     float *turn; /* [length, dim] */
 };
 
-static const size_t lengths[JOIN_PLANS] = {
-    [JOIN_PREFIX_28] = 28, [JOIN_PREFIX_44] = 44, [JOIN_PREFIX_60] = 60};
+static const size_t lengths[JOIN_PLANS] = {[JOIN_PREFIX_28] = 28,
+                                           [JOIN_PREFIX_44] = 44,
+                                           [JOIN_PREFIX_60] = 60,
+                                           [JOIN_PREFIX_76] = 76,
+                                           [JOIN_PREFIX_92] = 92};
 
 join_plan join_plan_of(const join *j)
 {
@@ -77,9 +82,13 @@ join_plan join_plan_of(const join *j)
 
 const char *join_plan_name(join_plan p)
 {
-    static const char *const names[JOIN_PLANS] = {"auto", "first 28 dimensions, turned",
+    static const char *const names[JOIN_PLANS] = {"auto",
+                                                  "first 28 dimensions, turned",
                                                   "first 44 dimensions, turned",
-                                                  "first 60 dimensions, turned", "all dimensions"};
+                                                  "first 60 dimensions, turned",
+                                                  "first 76 dimensions, turned",
+                                                  "first 92 dimensions, turned",
+                                                  "all dimensions"};
     return names[p];
 }
 
@@ -203,13 +212,24 @@ static void fetch(const join *j, uint32_t vector)
     for (size_t i = 0; i < j->in.dim; i += 64) __builtin_prefetch(code + i);
 }
 
+/* What found() is going to look at. */
+static void fetch_floats(const join *j, uint32_t vector)
+{
+    const float *v = j->in.vectors + (size_t)vector * j->in.dim;
+    for (size_t i = 0; i < j->in.dim; i += 16) __builtin_prefetch(v + i);
+}
+
+static void tell(const join_look *l, uint32_t hit, uint32_t first)
+{
+    l->found(l->ctx, hit >> 16, first + (hit & COLUMN));
+}
+
 /* The hits of a piece of the set that begins at member `first`. */
 static void weigh_hits(const join *j, const join_look *l, join_scratch *s, size_t n, uint32_t first)
 {
-    enum { COLUMN = 0xFFFF };
     const uint32_t *vector = l->set->vector + first;
     const bool second = j->codes.second != NULL;
-    size_t kept = 0;
+    size_t kept = 0, left = 0, told = 0;
     for (size_t i = 0; i < n; i++) /* columns that only fill up the last panel, go */
         if (first + (s->hits[i] & COLUMN) < l->to) s->hits[kept++] = s->hits[i];
     for (size_t i = 0; second && i < AHEAD && i < kept; i++) fetch(j, vector[s->hits[i] & COLUMN]);
@@ -221,9 +241,12 @@ static void weigh_hits(const join *j, const join_look *l, join_scratch *s, size_
             s->counts.coded++;
             if (!may_matter(j, l->vectors[q], vector[column], l->limits[q])) continue;
         }
-        s->counts.found++;
-        l->found(l->ctx, q, first + column);
+        fetch_floats(j, vector[column]);
+        s->hits[left++] = s->hits[i]; /* they take the places of those that were weighed */
+        if (left > LATER) tell(l, s->hits[told++], first);
     }
+    while (told < left) tell(l, s->hits[told++], first);
+    s->counts.found += left;
 }
 
 void join_search(const join *j, const join_look *l, join_scratch *s)
@@ -254,7 +277,7 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
 
 /* --- the plan ------------------------------------------------------------------------------- */
 
-/* Encodes under a plan; basis: [60, dim], of which a prefix is taken, or NULL. */
+/* Encodes under a plan; basis: [92, dim], of which a prefix is taken, or NULL. */
 static status encode(join *j, join_plan plan, const double *basis, err *e)
 {
     const join_input *in = &j->in;

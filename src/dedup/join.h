@@ -15,6 +15,8 @@ typedef enum join_plan {
     JOIN_PREFIX_28,
     JOIN_PREFIX_44,
     JOIN_PREFIX_60,
+    JOIN_PREFIX_76,
+    JOIN_PREFIX_92,
     JOIN_ALL,
     JOIN_PLANS
 } join_plan;

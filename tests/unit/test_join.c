@@ -198,7 +198,7 @@ static float *hard_vectors(size_t n, size_t dim)
 static void test_no_pair_is_missed(void **state)
 {
     (void)state;
-    static const size_t dims[] = {384, 264, 1024};
+    static const size_t dims[] = {384, 376, 1024};
     for (size_t i = 0; i < 3; i++) {
         const size_t n = i == 2 ? 96 : 160;
         float *hard = hard_vectors(n, dims[i]);
