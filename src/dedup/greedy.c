@@ -234,11 +234,7 @@ static status prepare(run *r, err *e)
     if (r->facts.longest > LONGEST)
         return err_set(e, ST_FAILED, "vectors are to be of unit length: one has a length of %g",
                        r->facts.longest);
-    /* A sum of dim products in float32, in any order, is off by at most gamma |x| |y|, gamma = dim
-     * u / (1 - dim u), u = 2^-24 (Higham, Accuracy and Stability of Numerical Algorithms, 3.1);
-     * twice that also covers the double sum. */
-    double gamma = (double)in->dim * 0x1p-24 / (1 - (double)in->dim * 0x1p-24);
-    r->bound = 2 * gamma * r->facts.longest * r->facts.longest;
+    r->bound = dot_floats_error(in->dim, r->facts.longest);
     for (size_t i = 0; in->margin && i < in->n_vectors; i++) {
         r->most_margin = fmax(r->most_margin, (double)in->margin[i]);
         in->doubtful[i] = 0;

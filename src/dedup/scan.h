@@ -45,6 +45,15 @@ typedef struct scan_kernels {
     double (*sum_of_squares)(const float *x, size_t n);
 } scan_kernels;
 
+/* How far dot_floats may be off, for vectors not longer than that.  A sum of dim products in float32,
+ * in any order, is off by at most gamma |x| |y|, gamma = dim u / (1 - dim u), u = 2^-24 (Higham,
+ * Accuracy and Stability of Numerical Algorithms, 3.1); twice that also covers a sum in double. */
+static inline double dot_floats_error(size_t dim, double longest)
+{
+    const double gamma = (double)dim * 0x1p-24 / (1 - (double)dim * 0x1p-24);
+    return 2 * gamma * longest * longest;
+}
+
 /* The ones for an instruction set that this machine has. */
 const scan_kernels *scan_kernels_for(isa i);
 

@@ -77,7 +77,9 @@ typedef struct run {
     const greedy_options *o;
     sweep *out;
     join *join;
+    const scan_kernels *k;
     vector_facts facts;
+    double bound; /* of the error of a float32 product */
     double thresholds[N_BITS], lowest;
     entry *entries; /* [n] by group, then row */
     size_t n;
@@ -184,16 +186,18 @@ static double limit_in(const run *r, const entry *n, const tier *t)
     return limit == HUGE_VAL ? limit : findable(r, n, limit);
 }
 
-/* What decides of a pair. */
-static double cosine_of(const run *r, const entry *a, const entry *b)
+/* What decides of a pair; where it is surely below the limit, just something below it. */
+static double cosine_of(const run *r, const entry *a, const entry *b, double limit)
 {
     const greedy_input *in = r->in;
     const float *x = in->vectors + (size_t)a->vector * in->dim;
     const float *y = in->vectors + (size_t)b->vector * in->dim;
+    const bool repeats = in->answers && a->vector == b->vector;
+    if (!repeats && (double)r->k->dot_floats(x, y, in->dim) < limit - r->bound) return -HUGE_VAL;
     double cosine = cosine_exact(x, y, in->dim);
     if (!in->answers) return cosine;
     double other = answers_cosine(in, a->answer, b->answer);
-    if (a->vector == b->vector) cosine = other < 1 ? other : 1; /* a repeat at any threshold */
+    if (repeats) cosine = other < 1 ? other : 1; /* at any threshold */
     return other < cosine ? other : cosine;
 }
 
@@ -243,7 +247,7 @@ static void found(void *ctx, size_t query, uint32_t member)
     entry *n = &r->group[number];
     member = l->tier ? l->tier->entry[member] : r->block + member;
     if (member >= number) return;
-    double cosine = cosine_of(r, n, &r->group[member]);
+    double cosine = cosine_of(r, n, &r->group[member], l->limits[query]);
     if (cosine < l->limits[query]) return;
     if (!l->tier) {
         note(l->w, number, member, cosine);
@@ -412,6 +416,8 @@ static status prepare(run *r, err *e)
     r->lowest = in->threshold < r->thresholds[0] ? in->threshold : r->thresholds[0];
     status st = unite_vectors(in->vectors, in->n_vectors, in->dim, r->o->pool, &r->facts, e);
     if (st) return st;
+    r->k = scan_kernels_for(r->o->isa);
+    r->bound = dot_floats_error(in->dim, r->facts.longest);
     st = make_entries(r, e);
     if (st) return st;
     r->workers = calloc((size_t)pool_size(r->o->pool), sizeof *r->workers);
