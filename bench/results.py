@@ -30,7 +30,7 @@ PEAK_OF, PEAK_UNIT = "peak: ", "Gop/s"
 SHARE = "share of the float32 peak"
 FAISS, NUMPY = "faiss range_search, greedy", "NumPy blocks, greedy"
 SEMHASH, SEMDEDUP = "SemHash", "rule of SemDeDup"
-WORK, KEPT = "seconds of the work alone", "kept rows"
+WORK, KEPT, WRITTEN = "seconds of the work alone", "kept rows", "written"
 KEPT_NEAR, UNCOVERED = "kept rows with a kept neighbour", "removed rows that nothing covers"
 AGAIN, MET_ALL = "seconds of the second run", "rows that met all kept ones again"
 RATE, REQUESTS, SECOND = "interactions/s", "requests", "requests of a second sync"
@@ -244,11 +244,13 @@ def stages_section(head, table):
         yield "**%s**: %s.\n" % (case, head.get("case " + case, ""))
         yield markdown_table(
             ["program", "instructions", "runs", "seconds", "of them embedding", "deduplicating",
-             "comparing", "CPU seconds", "peak MiB", "rows kept"],
+             "comparing", "CPU seconds", "peak MiB", "rows kept", "KiB written"],
             list(program_rows(table, case, [SECONDS] + [PART + p for p in STAGE_PARTS] +
-                              [CPU, PEAK, KEPT])))
+                              [CPU, PEAK, KEPT, WRITTEN])))
     yield ("Each stage is a command of its own; curate rates, pairs, embeds and deduplicates; "
-           "verify embeds the exported texts anew and compares all their pairs by brute force.  "
+           "verify embeds the exported texts anew and compares all their pairs by brute force; "
+           "report and tune, of vectors that are there, are no part of `all`, and what they write "
+           "goes to standard output.  "
            "Beyond what the corpus holds it is repeated with other numbers in its texts.\n")
 
 

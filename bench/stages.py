@@ -1,4 +1,5 @@
-"""From interactions at a server to a CSV that is verified, stage by stage, at several sizes."""
+"""From interactions at a server to a CSV that is verified, stage by stage, at several sizes, and
+what looks at it afterwards."""
 
 import os
 
@@ -10,15 +11,17 @@ from results import SCRIPT, STAGE, TAMIS
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORPUS = "sgd-SYNTHETIC-ratings"
 STAGES = ("sync", "curate", "export", "verify")
+LOOKS = ("report", "tune")  # any number of times, and no part of the whole
 SETTINGS = "removed = removed.jsonl\n"  # verify looks at what was left out, too
 GIB = 1024.0**3
 
 
-def own_stages(bench, work):
-    """The four commands, each a process of its own."""
-    for command in STAGES:
+def own_commands(bench, work, commands):
+    """Each a process of its own."""
+    for command in commands:
+        said = [] if command == "report" else ["--json"]
         c = Contender(STAGE + command, bench.isa, [
-            bench.tamis, command, "--json", "--no-progress", "--threads", str(bench.threads)],
+            bench.tamis, command, "--no-progress", "--threads", str(bench.threads)] + said,
             bench.tamis_env(bench.isa), work=work)
         c.stdout = os.path.join(work, command + ".json")
         yield c
@@ -42,7 +45,7 @@ def said(case, c, summary):
 
 def run_stages(bench, case, work):
     total = {"wall": 0, "cpu": 0, "peak_kib": 0}
-    for c in own_stages(bench, work):
+    for c in own_commands(bench, work, STAGES):
         yield from bench.measured(case, [c], runs=1)
         if not c.runs:
             return
@@ -52,6 +55,18 @@ def run_stages(bench, case, work):
         total = {"wall": total["wall"] + run["wall"], "cpu": total["cpu"] + run["cpu"],
                  "peak_kib": max(total["peak_kib"], run["peak_kib"])}
     yield from figures(case, Contender(STAGE + "all", bench.isa, []), total)
+
+
+def run_looks(bench, case, work):
+    for c in own_commands(bench, work, LOOKS):
+        yield from bench.measured(case, [c])
+        if not c.runs:
+            continue
+        for quantity, unit, key, scale in ((results.SECONDS, "s", "wall", 1),
+                                           (results.CPU, "s", "cpu", 1),
+                                           (results.PEAK, "MiB", "peak_kib", results.MIB)):
+            yield results.row(case, c, quantity, unit, [r[key] / scale for r in c.runs])
+        yield results.row(case, c, results.WRITTEN, "KiB", [os.path.getsize(c.stdout) / 1024.0])
 
 
 def script(bench, case, url, turns):
@@ -82,5 +97,6 @@ def measure_stages(bench, head):
         with bench.tenant(path, os.path.join(HERE, "page_server.py")) as tenant:
             work = bench.job_directory(case, tenant.url, SETTINGS)
             rows += run_stages(bench, case, work)
+            rows += run_looks(bench, case, work)
             rows += script(bench, case, tenant.url, found)
     return rows
