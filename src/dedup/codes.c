@@ -1,8 +1,9 @@
 /* codes.c - makes the codes.  What the numbers promise, and why, stands in join.c.
  *
  * All first codes share one scale, so that an integer product alone says how near two vectors
- * can be.  It is known only when every vector has been turned: the turned components wait in
- * the place of the second code meanwhile. */
+ * can be.  It must fit the greatest turned component and the longest rest, which are known only
+ * when every vector has been turned.  So it is guessed from some; if a vector does not fit, all
+ * are encoded again. */
 #include "dedup/codes.h"
 
 #include <math.h>
@@ -14,7 +15,14 @@
 #include "base/gemm.h"
 #include "dedup/scan.h"
 
-enum { STRIP = 128 };
+enum {
+    STRIP = 128,
+    TRIED = 64 /* strips that are turned to guess the scale */
+};
+
+/* What the greatest numbers of all may be, beside those of the strips tried. */
+#define MARGIN 1.2
+#define REST_MARGIN 1.05
 
 typedef struct strip_most { /* of one strip of vectors */
     double component, rest, norm;
@@ -31,6 +39,8 @@ typedef struct coding {
     double off;       /* rounding of a turned vector of length 1: its error's length */
     double share;     /* how the product of two rests is split: see encode_first */
     double factor;    /* the same for an error and a norm */
+    strip_most fits;  /* what the scale is good for */
+    size_t step;      /* between the strips that are turned */
 } coding;
 
 void codes_release(codes *c)
@@ -62,45 +72,64 @@ static float up(double x)
     return (float)(x * (1 + 1e-6));
 }
 
-/* Where the turned components of a vector wait. */
-static float *waiting(const codes *c, size_t vector)
-{
-    return (float *)(void *)(c->second + vector * c->in->dim);
-}
-
 /* Length of what the turn leaves out of a vector, rounded up. */
-static double rest_of(const coding *g, size_t vector, double turned)
+static double rest_of(const coding *g, size_t vector, const float *turned)
 {
     const codes_input *in = g->c->in;
-    double squares = in->squares[vector], low = turned - g->off * sqrt(squares);
+    if (!in->turn) return 0;
+    double squares = in->squares[vector];
+    double low = sqrt(g->k->sum_of_squares(turned, in->length)) - g->off * sqrt(squares);
     double rest = (1 + in->turn_error) * squares - (low > 0 ? low * low : 0);
     return sqrt(rest > 0 ? rest : 0) + 1e-9 * in->longest;
 }
 
-static void turn_strip(void *ctx, size_t item, int worker)
+/* The first components, turned, of the vectors of a strip: [m] rows, *ld apart. */
+static const float *turn_strip(const coding *g, size_t strip, int worker, size_t *m, size_t *ld)
 {
-    coding *g = ctx;
     const codes_input *in = g->c->in;
-    const size_t from = item * STRIP, k = in->length;
-    const size_t m = in->n - from < STRIP ? in->n - from : STRIP;
+    const float *x = in->vectors + strip * STRIP * in->dim;
+    const size_t left = in->n - strip * STRIP;
+    *m = left < STRIP ? left : STRIP;
+    *ld = in->turn ? g->columns : in->dim;
+    if (!in->turn) return x;
     float *y = g->scratch + (size_t)worker * STRIP * g->columns;
-    strip_most most = {0};
-    g->gemm(&(gemm_job){.x = in->vectors + from * in->dim,
+    g->gemm(&(gemm_job){.x = x,
                         .ldx = in->dim,
-                        .m = m,
+                        .m = *m,
                         .k = in->dim,
                         .w = g->panels,
                         .y = y,
                         .ldy = g->columns,
                         .n = g->columns});
-    for (size_t i = 0; i < m; i++) {
-        const float *turned = y + i * g->columns;
-        memcpy(waiting(g->c, from + i), turned, k * sizeof *turned);
-        double rest = rest_of(g, from + i, sqrt(g->k->sum_of_squares(turned, k)));
-        g->c->error[from + i] = up(rest); /* until encode_first wants it */
-        most.component = fmax(most.component, (double)g->k->greatest(turned, k));
-        most.rest = fmax(most.rest, rest);
-    }
+    return y;
+}
+
+static strip_most measure(const coding *g, size_t vector, const float *turned)
+{
+    const double component = (double)g->k->greatest(turned, g->c->in->length);
+    return (strip_most){.component = component, .rest = rest_of(g, vector, turned)};
+}
+
+static void raise_to(strip_most *most, strip_most by)
+{
+    most->component = fmax(most->component, by.component);
+    most->rest = fmax(most->rest, by.rest);
+    most->norm = fmax(most->norm, by.norm);
+}
+
+static bool does_fit(const coding *g, strip_most most)
+{
+    return most.component <= g->fits.component && most.rest <= g->fits.rest;
+}
+
+static void measure_strip(void *ctx, size_t item, int worker)
+{
+    coding *g = ctx;
+    const size_t strip = item * g->step;
+    size_t m, ld;
+    const float *turned = turn_strip(g, strip, worker, &m, &ld);
+    strip_most most = {0};
+    for (size_t i = 0; i < m; i++) raise_to(&most, measure(g, strip * STRIP + i, turned + i * ld));
     g->most[item] = most;
 }
 
@@ -111,16 +140,15 @@ static double error_up(const codes *c, double error)
     return error * (1 + 1e-4) + 1e-6 * c->in->longest;
 }
 
-static double encode_first(const coding *g, size_t vector)
+/* The length of the code, scaled. */
+static double encode_first(const coding *g, size_t vector, const float *turned, double rest)
 {
     codes *c = g->c;
     const codes_input *in = c->in;
     const size_t k = in->length;
-    const float *x = in->turn ? waiting(c, vector) : in->vectors + vector * in->dim;
     int8_t *code = c->first + vector * 4 * c->words;
-    quantised q = g->k->quantise(x, k, (float)c->scale, code);
-    double norm = q.norm * (1 + 1e-9),
-           rest = (double)c->error[vector]; /* turn_strip left it there */
+    quantised q = g->k->quantise(turned, k, (float)c->scale, code);
+    double norm = q.norm * (1 + 1e-9);
     double error = error_up(c, q.error) + g->off * sqrt(in->squares[vector]);
     double left = sqrt(error * error + rest * rest) / c->scale * (1 + 1e-9); /* in steps */
     int as_query = (int)ceil(left / g->share), as_column = (int)ceil(left * g->share);
@@ -146,14 +174,19 @@ static void encode_second(const coding *g, size_t vector)
 static void encode_strip(void *ctx, size_t item, int worker)
 {
     coding *g = ctx;
-    const codes_input *in = g->c->in;
-    const size_t to = (item + 1) * STRIP < in->n ? (item + 1) * STRIP : in->n;
-    (void)worker;
-    for (size_t i = item * STRIP; i < to; i++) {
-        double norm = encode_first(g, i);
-        g->most[item].norm = fmax(g->most[item].norm, norm);
-        if (in->turn) encode_second(g, i);
+    size_t m, ld;
+    const float *turned = turn_strip(g, item, worker, &m, &ld);
+    strip_most most = {0};
+    for (size_t i = 0; i < m; i++) {
+        const size_t vector = item * STRIP + i;
+        strip_most of = measure(g, vector, turned + i * ld);
+        if (does_fit(g, of)) { /* or all will be encoded again */
+            of.norm = encode_first(g, vector, turned + i * ld, of.rest);
+            if (g->c->second) encode_second(g, vector);
+        }
+        raise_to(&most, of);
     }
+    g->most[item] = most;
 }
 
 static status allocate(coding *g, size_t strips, err *e)
@@ -185,20 +218,58 @@ static void pack_turn(coding *g)
                 in->turn[r * in->dim + i];
 }
 
-/* The scale: no component clipped, and every number of the last word fits its byte. */
-static void choose_scale(coding *g, strip_most most)
+/* The scale: no component up to that of `fits` clipped, and every number of the last word fits its
+ * byte. */
+static void choose_scale(coding *g, strip_most fits)
 {
     codes *c = g->c;
     const codes_input *in = c->in;
     const double half =
         sqrt((double)in->length) / 2 * (1 + 1e-6) + 1e-3; /* longest error, in steps */
+    g->fits = fits;
     g->factor = 250 / (half + 1);
-    c->scale = fmax(most.component / 127 * (1 + 1e-6), most.rest / 280);
+    c->scale = fmax(fits.component / 127 * (1 + 1e-6), fits.rest / 280);
     c->scale = fmax(c->scale, in->longest * 1.05 / (120 * g->factor));
     c->scale = (double)up(c->scale); /* a float32, as quantise() takes it */
     double error = half + g->off * in->longest / c->scale;
-    double left = sqrt(pow(most.rest / c->scale, 2) + error * error) * (1 + 1e-6);
+    double left = sqrt(pow(fits.rest / c->scale, 2) + error * error) * (1 + 1e-6);
     g->share = left <= 254 ? 1 : 254 / left;
+}
+
+static strip_most most_of(const coding *g, size_t strips)
+{
+    strip_most all = {0};
+    for (size_t s = 0; s < strips; s++) raise_to(&all, g->most[s]);
+    return all;
+}
+
+/* The greatest numbers, or what they may be. */
+static strip_most guess_most(coding *g, size_t strips)
+{
+    const codes_input *in = g->c->in;
+    if (!in->turn) return (strip_most){.component = in->largest};
+    g->step = (strips + TRIED - 1) / TRIED;
+    const size_t tried = (strips + g->step - 1) / g->step;
+    pool_run(in->pool, tried, measure_strip, g);
+    strip_most most = most_of(g, tried);
+    if (tried == strips) return most;
+    most.component *= MARGIN;
+    most.rest *= REST_MARGIN;
+    return most;
+}
+
+static void encode_all(coding *g, size_t strips)
+{
+    pool *p = g->c->in->pool;
+    choose_scale(g, guess_most(g, strips));
+    pool_run(p, strips, encode_strip, g);
+    strip_most most = most_of(g, strips);
+    if (!does_fit(g, most)) {
+        choose_scale(g, most);
+        pool_run(p, strips, encode_strip, g);
+        most = most_of(g, strips);
+    }
+    g->c->reach = most.norm;
 }
 
 status codes_make(const codes_input *in, codes *out, err *e)
@@ -210,22 +281,13 @@ status codes_make(const codes_input *in, codes *out, err *e)
                 .gemm = gemm_for(in->isa),
                 .k = scan_kernels_for(in->isa),
                 .columns = (in->length + GEMM_PANEL - 1) / GEMM_PANEL * GEMM_PANEL};
-    strip_most most = {.component = in->largest};
     status st = allocate(&g, strips, e);
     if (st) goto done;
     if (in->turn) {
         g.off = sqrt((double)in->length) * gamma * (1 + in->turn_error);
         pack_turn(&g);
-        pool_run(in->pool, strips, turn_strip, &g);
-        most.component = 0;
-        for (size_t s = 0; s < strips; s++) {
-            most.component = fmax(most.component, g.most[s].component);
-            most.rest = fmax(most.rest, g.most[s].rest);
-        }
     }
-    choose_scale(&g, most);
-    pool_run(in->pool, strips, encode_strip, &g);
-    for (size_t s = 0; s < strips; s++) out->reach = fmax(out->reach, g.most[s].norm);
+    encode_all(&g, strips);
     out->fuzz = (in->turn_error + 1e-9) * in->longest * in->longest;
 done:
     free(g.panels);

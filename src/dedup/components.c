@@ -131,7 +131,8 @@ static status run_block(uniting *u, err *e)
 static status prepare(uniting *u, err *e)
 {
     const greedy_input *in = u->in;
-    status st = unite_vectors(in->vectors, in->n_vectors, in->dim, u->o->pool, &u->facts, e);
+    status st = unite_vectors(
+        &(unite_input){in->vectors, in->n_vectors, in->dim, u->o->isa, u->o->pool}, &u->facts, e);
     if (st) return st;
     u->workers = calloc((size_t)pool_size(u->o->pool), sizeof *u->workers);
     if (!u->workers) return err_nomem(e, "splitting");

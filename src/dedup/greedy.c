@@ -229,7 +229,8 @@ static status decide_groups(run *r, small_groups *s, err *e)
 static status prepare(run *r, err *e)
 {
     const greedy_input *in = r->in;
-    status st = unite_vectors(in->vectors, in->n_vectors, in->dim, r->o->pool, &r->facts, e);
+    status st = unite_vectors(
+        &(unite_input){in->vectors, in->n_vectors, in->dim, r->o->isa, r->o->pool}, &r->facts, e);
     if (st) return st;
     if (r->facts.longest > LONGEST)
         return err_set(e, ST_FAILED, "vectors are to be of unit length: one has a length of %g",

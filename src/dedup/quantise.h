@@ -69,6 +69,20 @@ static inline size_t quantise_whole_steps(const float *x, size_t n, float scale,
     return i;
 }
 
+static inline size_t greatest_of_whole_steps(const float *x, size_t n, float most[LANES])
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256 a = _mm256_setzero_ps(), b = a;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) { /* of what is not a number, the other is taken */
+        a = _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)), a);
+        b = _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i + 8)), b);
+    }
+    _mm256_storeu_ps(most, a);
+    _mm256_storeu_ps(most + 8, b);
+    return i;
+}
+
 #else
 
 static inline size_t quantise_whole_steps(const float *x, size_t n, float scale, float inverse,
@@ -77,6 +91,15 @@ static inline size_t quantise_whole_steps(const float *x, size_t n, float scale,
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         quantise_step(x + i, LANES, scale, inverse, code + i, errors, squares);
+    return i;
+}
+
+static inline size_t greatest_of_whole_steps(const float *x, size_t n, float most[LANES])
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            most[l] = fabsf(x[i + l]) > most[l] ? fabsf(x[i + l]) : most[l];
     return i;
 }
 
@@ -102,10 +125,7 @@ static inline quantised quantise(const float *x, size_t n, float scale, int8_t *
 static inline float greatest(const float *x, size_t n)
 {
     float most[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            most[l] = fabsf(x[i + l]) > most[l] ? fabsf(x[i + l]) : most[l];
+    size_t i = greatest_of_whole_steps(x, n, most);
     for (size_t l = 0; l < n - i; l++)
         most[l] = fabsf(x[i + l]) > most[l] ? fabsf(x[i + l]) : most[l];
     for (size_t l = 1; l < LANES; l++) most[0] = most[l] > most[0] ? most[l] : most[0];

@@ -414,7 +414,8 @@ static status prepare(run *r, err *e)
     for (size_t i = 0; i < SWEEP_STEPS; i++) r->thresholds[i] = sweep_threshold(i);
     r->thresholds[HERE] = in->threshold;
     r->lowest = in->threshold < r->thresholds[0] ? in->threshold : r->thresholds[0];
-    status st = unite_vectors(in->vectors, in->n_vectors, in->dim, r->o->pool, &r->facts, e);
+    status st = unite_vectors(
+        &(unite_input){in->vectors, in->n_vectors, in->dim, r->o->isa, r->o->pool}, &r->facts, e);
     if (st) return st;
     r->k = scan_kernels_for(r->o->isa);
     r->bound = dot_floats_error(in->dim, r->facts.longest);

@@ -1,22 +1,28 @@
-/* unite.c - one pass over the vectors, in parallel, then a table of their hashes.
+/* unite.c - one pass over the vectors, then a table of their hashes for each of PARTS, told apart
+ * by the first bits of the hashes; both in parallel.
  *
  * Hashes start from a seed that nobody can know beforehand; they find, the bytes decide. */
 #include "dedup/unite.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { STRIP = 256 };
+#include "dedup/scan.h"
+
+enum { STRIP = 256, PART_BITS = 4, PARTS = 1 << PART_BITS };
 
 typedef struct facts_job {
-    const float *vectors;
-    size_t n, dim;
+    unite_input in;
+    const scan_kernels *k;
     uint64_t seed;
-    uint64_t *hashes; /* [n] */
-    double *squares;  /* [n] */
-    double *largest;  /* for each strip */
+    uint64_t *hashes;   /* [n] */
+    double *squares;    /* [n] */
+    double *largest;    /* for each strip */
+    uint32_t *first;    /* [n] */
+    bool failed[PARTS]; /* no memory */
 } facts_job;
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -38,77 +44,74 @@ static uint64_t hash(const float *v, size_t dim, uint64_t seed)
     return mix(a, b);
 }
 
-static double sum_of_squares(const float *v, size_t dim, double *largest)
-{
-    double sums[8] = {0};
-    float most[8] = {0};
-    for (size_t i = 0; i < dim; i += 8)
-        for (size_t l = 0; l < 8; l++) {
-            float x = fabsf(v[i + l]);
-            sums[l] += (double)x * (double)x;
-            most[l] = x > most[l] ? x : most[l];
-        }
-    double sum = 0;
-    for (size_t l = 0; l < 8; l++) {
-        sum += sums[l];
-        *largest = (double)most[l] > *largest ? (double)most[l] : *largest;
-    }
-    return sum;
-}
-
 static void look_at_strip(void *ctx, size_t item, int worker)
 {
     const facts_job *j = ctx;
-    const size_t to = (item + 1) * STRIP < j->n ? (item + 1) * STRIP : j->n;
+    const size_t dim = j->in.dim, to = (item + 1) * STRIP < j->in.n ? (item + 1) * STRIP : j->in.n;
     (void)worker;
     double largest = 0;
     for (size_t i = item * STRIP; i < to; i++) {
-        const float *v = j->vectors + i * j->dim;
-        j->squares[i] = sum_of_squares(v, j->dim, &largest);
-        j->hashes[i] = hash(v, j->dim, j->seed);
+        const float *v = j->in.vectors + i * dim;
+        const double most = (double)j->k->greatest(v, dim);
+        largest = most > largest ? most : largest;
+        j->squares[i] = j->k->sum_of_squares(v, dim);
+        j->hashes[i] = hash(v, dim, j->seed);
     }
     j->largest[item] = largest;
 }
 
-static status unite_equal(const facts_job *j, uint32_t *first, err *e)
+static bool are_equal(const facts_job *j, size_t a, size_t b)
 {
-    size_t n_slots = 1024;
-    while (n_slots < j->n * 2) n_slots *= 2;
-    const size_t bytes = j->dim * sizeof *j->vectors;
-    uint32_t *slots = calloc(n_slots, sizeof *slots); /* number + 1 */
-    if (!slots) return err_nomem(e, "deduplicating");
-    for (size_t i = 0; i < j->n; i++) {
-        size_t at = j->hashes[i] & (n_slots - 1);
-        for (; slots[at]; at = (at + 1) & (n_slots - 1)) {
-            size_t k = slots[at] - 1;
-            if (j->hashes[k] == j->hashes[i] &&
-                memcmp(j->vectors + k * j->dim, j->vectors + i * j->dim, bytes) == 0)
-                break;
-        }
-        if (!slots[at]) slots[at] = (uint32_t)i + 1;
-        first[i] = slots[at] - 1;
-    }
-    free(slots);
-    return ST_OK;
+    const size_t dim = j->in.dim;
+    return j->hashes[a] == j->hashes[b] && memcmp(j->in.vectors + a * dim, j->in.vectors + b * dim,
+                                                  dim * sizeof *j->in.vectors) == 0;
 }
 
-status unite_vectors(const float *vectors, size_t n, size_t dim, pool *p, vector_facts *out, err *e)
+static void unite_part(void *ctx, size_t part, int worker)
 {
-    const size_t strips = (n + STRIP - 1) / STRIP;
+    facts_job *j = ctx;
+    size_t n = 0, n_slots = 64;
+    (void)worker;
+    for (size_t i = 0; i < j->in.n; i++) n += j->hashes[i] >> (64 - PART_BITS) == part;
+    while (n_slots < n * 2) n_slots *= 2;
+    uint32_t *slots = calloc(n_slots, sizeof *slots); /* number + 1 */
+    j->failed[part] = !slots;
+    for (size_t i = 0; slots && i < j->in.n; i++) {
+        if (j->hashes[i] >> (64 - PART_BITS) != part) continue;
+        size_t at = j->hashes[i] & (n_slots - 1);
+        while (slots[at] && !are_equal(j, slots[at] - 1, i)) at = (at + 1) & (n_slots - 1);
+        if (!slots[at]) slots[at] = (uint32_t)i + 1;
+        j->first[i] = slots[at] - 1;
+    }
+    free(slots);
+}
+
+static status unite_equal(facts_job *j, err *e)
+{
+    status st = ST_OK;
+    pool_run(j->in.pool, PARTS, unite_part, j);
+    for (size_t i = 0; i < PARTS; i++)
+        if (j->failed[i]) st = err_nomem(e, "deduplicating");
+    return st;
+}
+
+status unite_vectors(const unite_input *in, vector_facts *out, err *e)
+{
+    const size_t n = in->n, strips = (n + STRIP - 1) / STRIP;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    facts_job j = {.vectors = vectors,
-                   .n = n,
-                   .dim = dim,
+    facts_job j = {.in = *in,
+                   .k = scan_kernels_for(in->isa),
                    .seed = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)out,
                    .hashes = calloc(n + 1, sizeof *j.hashes),
                    .squares = calloc(n + 1, sizeof *j.squares),
-                   .largest = calloc(strips + 1, sizeof *j.largest)};
-    *out = (vector_facts){.first = calloc(n + 1, sizeof *out->first), .squares = j.squares};
+                   .largest = calloc(strips + 1, sizeof *j.largest),
+                   .first = calloc(n + 1, sizeof *j.first)};
+    *out = (vector_facts){.first = j.first, .squares = j.squares};
     status st =
-        j.hashes && j.squares && j.largest && out->first ? ST_OK : err_nomem(e, "deduplicating");
+        j.hashes && j.squares && j.largest && j.first ? ST_OK : err_nomem(e, "deduplicating");
     if (st) goto done;
-    pool_run(p, strips, look_at_strip, &j);
+    pool_run(in->pool, strips, look_at_strip, &j);
     double most = 1;
     for (size_t i = 0; st == ST_OK && i < n; i++) {
         if (!isfinite(j.squares[i]))
@@ -118,7 +121,7 @@ status unite_vectors(const float *vectors, size_t n, size_t dim, pool *p, vector
     out->longest = sqrt(most) * (1 + 1e-9);
     for (size_t s = 0; s < strips; s++)
         out->largest = j.largest[s] > out->largest ? j.largest[s] : out->largest;
-    if (st == ST_OK) st = unite_equal(&j, out->first, e);
+    if (st == ST_OK) st = unite_equal(&j, e);
 done:
     free(j.hashes);
     free(j.largest);

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/isa.h"
 #include "base/pool.h"
 
 typedef struct vector_facts {
@@ -13,10 +14,16 @@ typedef struct vector_facts {
     double largest;  /* the greatest magnitude of a component */
 } vector_facts;
 
-/* vectors: [n, dim].  ST_FAILED: a value that is not finite (the message says which vector), no
- * memory.  Release the facts in any case. */
-status unite_vectors(const float *vectors, size_t n, size_t dim, pool *p, vector_facts *out,
-                     err *e) MUST_USE;
+typedef struct unite_input {
+    const float *vectors; /* [n, dim]; dim a multiple of 8 */
+    size_t n, dim;
+    isa isa;
+    pool *pool;
+} unite_input;
+
+/* ST_FAILED: a value that is not finite (the message says which vector), no memory.  Release the
+ * facts in any case. */
+status unite_vectors(const unite_input *in, vector_facts *out, err *e) MUST_USE;
 void vector_facts_release(vector_facts *f);
 
 #endif

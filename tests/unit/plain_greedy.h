@@ -130,4 +130,49 @@ static inline isa best_isa(void)
     return set;
 }
 
+static inline void run_greedy(const greedy_input *in, join_plan plan, int n_threads, isa set,
+                              verdict *out)
+{
+    err e = {0};
+    pool *p;
+    assert_int_equal(pool_new(n_threads, &p, &e), ST_OK);
+    greedy_options o = {.isa = set, .pool = p, .plan = plan};
+    assert_int_equal(greedy_run(in, &o, out, &e), ST_OK);
+    pool_free(p);
+}
+
+static inline verdict *new_verdicts(const greedy_input *in)
+{
+    verdict *v = calloc(in->n_rows + 1, sizeof *v);
+    assert_non_null(v);
+    return v;
+}
+
+static inline void assert_same(const greedy_input *in, const verdict *got, const verdict *want)
+{
+    for (size_t i = 0; i < in->n_rows; i++) {
+        assert_int_equal(got[i].kept_row, want[i].kept_row);
+        assert_true(got[i].score == want[i].score);
+    }
+}
+
+static inline greedy_counts count_work(const greedy_input *in, verdict *out, verdict *second)
+{
+    err e = {0};
+    pool *p;
+    greedy_counts counts;
+    assert_int_equal(pool_new(2, &p, &e), ST_OK);
+    greedy_options o = {.isa = best_isa(), .pool = p, .counts = &counts, .second = second};
+    assert_int_equal(greedy_run(in, &o, out, &e), ST_OK);
+    pool_free(p);
+    return counts;
+}
+
+static inline rows many_units(size_t n, size_t n_vectors, size_t dim, double spread)
+{
+    rows r = make_rows(n, n_vectors, dim, spread, 1);
+    for (size_t i = 0; i < n; i++) r.unit[i] = (uint32_t)(i % n_vectors);
+    return r;
+}
+
 #endif
