@@ -26,8 +26,8 @@
 #include <string.h>
 
 enum {
-    BLOCK_MAX = 2048, /* rows in a block */
-    BITS = BLOCK_MAX / 64,
+    BLOCK_MAX = 2048,   /* rows in a block */
+    BLOCK_KNOWN = 8192, /* where most is known, so that within it few pairs matter */
     PENDING = 16
 };
 
@@ -59,7 +59,8 @@ typedef struct maybes {
     join_set set;
     uint32_t *place; /* [set.n] in r->rows */
     uint32_t *kept;  /* [set.n] number as a kept row */
-    uint64_t *bits;  /* [BITS] which are kept */
+    uint64_t *bits;  /* [words] which are kept */
+    size_t words;
 } maybes;
 
 typedef struct group {
@@ -68,15 +69,18 @@ typedef struct group {
     uint32_t n_kept, n_before;   /* now; before the block */
     uint32_t *added;             /* [n_added] numbers of kept rows */
     join_set kept_set, added_set;
-    maybes all, new; /* new: those that would be added */
-    size_t block;    /* rows */
-    slot *slots;
+    maybes all, new;    /* new: those that would be added */
+    size_t block;       /* rows */
+    uint32_t start;     /* the first row of the block that is gone through */
+    slot *slots, *rest; /* [block]; rest: scratch */
     uint32_t n_slots;
     strip *strips;
     size_t n_strips, n_spared, first; /* spared ones; where the numbers of pool_run begin */
-    uint64_t *near;     /* [BLOCK_MAX][BITS] for each slot: candidates that could matter */
-    pending *pending;   /* [BLOCK_MAX] for each slot; NULL without margins */
-    uint32_t *maybe[2]; /* [BLOCK_MAX] for each slot: its number in `all`, in `new` */
+    uint32_t spared_slots;            /* they come first */
+    uint64_t *near;                   /* for each slot [words]: candidates that could matter */
+    size_t near_cap;
+    pending *pending;   /* [block] for each slot; NULL without margins */
+    uint32_t *maybe[2]; /* [block] for each slot: its number in `all`, in `new` */
     worker *workers;
     int n_workers;
 } group;
@@ -151,7 +155,7 @@ static void meet_itself(const run *r, entry *n, uint32_t kept)
 {
     const float *v = r->in->vectors + (size_t)n->vector * r->in->dim;
     n->is_kept = true;
-    consider(n, kept, cosine_exact(v, v, r->in->dim));
+    if (n->is_repeated) consider(n, kept, cosine_exact(v, v, r->in->dim));
 }
 
 static void mark_doubtful(const run *r, uint32_t vector)
@@ -266,28 +270,38 @@ static int by_look(const void *a, const void *b, void *ctx)
     return (x->first > y->first) - (x->first < y->first);
 }
 
+/* Most entries have one row and have seen nothing: those need no sorting. */
+static void sort_slots(slot *slots, size_t n, entry *entries)
+{
+    for (size_t i = 1; i < n; i++)
+        if (by_look(&slots[i - 1], &slots[i], entries) > 0) {
+            qsort_r(slots, n, sizeof *slots, by_look, entries);
+            return;
+        }
+}
+
 /* Cuts slots of one kind into strips, several for each thread. */
 static void cut_strips(group *g, size_t from, size_t to, bool whole)
 {
     size_t share = (to - from + (size_t)g->n_workers * 4 - 1) / ((size_t)g->n_workers * 4);
     share = (share + 7) / 8 * 8;
-    share = share < 16 ? 16 : share > SCAN_QUERIES ? SCAN_QUERIES : share;
+    share = share < 8 ? 8 : share > SCAN_QUERIES ? SCAN_QUERIES : share;
     for (; from < to; from += share)
         g->strips[g->n_strips++] = (strip){from, to - from < share ? to - from : share, whole};
 }
 
-/* Meets a row that a prior verdict names, if it is kept, and decided: before `undecided`. */
-static void consider_named(const group *g, verdict named, uint32_t undecided, entry *n)
+/* Meets a row that a prior verdict names, if it is one of [from, to), all decided, and kept. */
+static void consider_named(const group *g, verdict named, uint32_t from, uint32_t to, entry *n)
 {
     const uint32_t row = named.kept_row; /* NO_ROW and ROW_UNKNOWN are never before */
-    if (row < undecided && g->r->out[row].kept_row == NO_ROW)
+    if (row >= from && row < to && g->r->out[row].kept_row == NO_ROW)
         consider(n, g->r->number[row], named.score);
 }
 
-static void consider_known(const group *g, uint32_t row, uint32_t undecided, entry *n)
+static void consider_known(const group *g, uint32_t row, uint32_t from, uint32_t to, entry *n)
 {
-    consider_named(g, *prior_of(g->r, row), undecided, n);
-    consider_named(g, prior_second_of(g->r, row), undecided, n);
+    consider_named(g, *prior_of(g->r, row), from, to, n);
+    consider_named(g, prior_second_of(g->r, row), from, to, n);
 }
 
 /* Is the nearest that a known row has met the nearest of all? */
@@ -303,6 +317,7 @@ static void gather_slots(group *g, size_t from, size_t to)
 {
     run *r = g->r;
     g->n_slots = 0;
+    g->start = r->rows[from];
     for (size_t i = from; i < to; i++) {
         entry *n = &r->entries[r->of[r->rows[i]]];
         if (is_settled(r, n)) continue;
@@ -314,25 +329,39 @@ static void gather_slots(group *g, size_t from, size_t to)
         g->slots[n->slot].last = (uint32_t)i;
         if (!may_be_spared(r, r->rows[i]))
             n->needs_whole = true;
-        else
-            consider_known(g, r->rows[i], r->rows[from], n);
+        else if (n->is_repeated) /* the others do it when they look, side by side */
+            consider_known(g, r->rows[i], 0, g->start, n);
     }
+}
+
+/* Both keep their order.  Returns the number of spared ones. */
+static uint32_t put_spared_first(group *g)
+{
+    uint32_t spared = 0, rest = 0;
+    for (uint32_t s = 0; s < g->n_slots; s++)
+        if (g->r->entries[g->slots[s].entry].needs_whole)
+            g->rest[rest++] = g->slots[s];
+        else
+            g->slots[spared++] = g->slots[s];
+    memcpy(g->slots + spared, g->rest, rest * sizeof *g->rest);
+    return spared;
 }
 
 /* Sorts them and cuts them into strips, the spared ones first. */
 static void order_slots(group *g)
 {
     run *r = g->r;
-    qsort_r(g->slots, g->n_slots, sizeof *g->slots, by_look, r->entries);
-    uint32_t spared = 0;
+    uint32_t spared = put_spared_first(g);
+    sort_slots(g->slots, spared, r->entries);
+    sort_slots(g->slots + spared, g->n_slots - spared, r->entries);
     for (uint32_t s = 0; s < g->n_slots; s++) {
         entry *n = &r->entries[g->slots[s].entry];
         n->slot = s;
-        spared += !n->needs_whole;
         g->maybe[0][s] = g->maybe[1][s] = NO_NUMBER;
         if (g->pending) g->pending[s].n = 0;
     }
     g->n_strips = 0;
+    g->spared_slots = spared;
     cut_strips(g, 0, spared, false);
     g->n_spared = g->n_strips;
     cut_strips(g, spared, g->n_slots, true);
@@ -365,7 +394,9 @@ static void look_before(void *ctx, size_t item, int number)
     const strip *s = &g->strips[g->first + item];
     const join_set *set = s->whole ? &g->kept_set : &g->added_set;
     for (size_t i = 0; i < s->n; i++) {
-        const entry *n = &g->r->entries[g->slots[s->from + i].entry];
+        const slot *at = &g->slots[s->from + i];
+        entry *n = &g->r->entries[at->entry];
+        if (!s->whole && !n->is_repeated) consider_known(g, g->r->rows[at->first], 0, g->start, n);
         w->vectors[i] = n->vector;
         w->limits[i] = limit_of(g->r, n);
         w->seen[i] = s->whole ? n->seen : n->seen_added;
@@ -390,14 +421,13 @@ static void look_before(void *ctx, size_t item, int number)
 static bool find_unspared(group *g, size_t from, size_t to)
 {
     run *r = g->r;
-    const uint32_t first = r->rows[from];
     bool any = false;
     for (size_t i = from; i < to; i++) {
         const uint32_t row = r->rows[i], second = prior_second_of(r, row).kept_row;
         const verdict *p = prior_of(r, row);
         entry *n = &r->entries[r->of[row]];
-        if (!p || n->slot == NO_NUMBER || n->needs_whole || p->kept_row >= first) continue;
-        if (second != ROW_UNKNOWN && second >= first) continue;
+        if (!p || n->slot == NO_NUMBER || n->needs_whole || p->kept_row >= g->start) continue;
+        if (second != ROW_UNKNOWN && second >= g->start) continue;
         if (!knows_nearest(g, row, n)) n->needs_whole = any = true;
     }
     return any;
@@ -426,6 +456,36 @@ static status add_maybe(group *g, maybes *m, int which, uint32_t s, size_t place
     return join_set_add(g->r->join, &m->set, g->r->entries[g->slots[s].entry].vector, e);
 }
 
+static void clear_bits(maybes *m)
+{
+    m->words = (m->set.n + 63) / 64;
+    memset(m->bits, 0, m->words * sizeof *m->bits);
+}
+
+/* For the bits of the candidates. */
+static status make_room(group *g, err *e)
+{
+    clear_bits(&g->all);
+    clear_bits(&g->new);
+    const size_t need =
+        g->spared_slots * g->new.words + (g->n_slots - g->spared_slots) * g->all.words;
+    if (need <= g->near_cap) return ST_OK;
+    free(g->near);
+    g->near_cap = 0;
+    g->near = calloc(need, sizeof *g->near);
+    if (!g->near) return err_nomem(e, "deduplicating");
+    g->near_cap = need;
+    return ST_OK;
+}
+
+/* Where the bits of a slot lie. */
+static uint64_t *near_of(const group *g, size_t s)
+{
+    const size_t spared = g->spared_slots;
+    if (s < spared) return g->near + s * g->new.words;
+    return g->near + spared * g->new.words + (s - spared) * g->all.words;
+}
+
 /* Packs the entries of the rows [from, to) that may be kept. */
 static status gather_maybes(group *g, size_t from, size_t to, err *e)
 {
@@ -434,8 +494,6 @@ static status gather_maybes(group *g, size_t from, size_t to, err *e)
     status st = ST_OK;
     join_set_clear(&g->all.set);
     join_set_clear(&g->new.set);
-    memset(g->all.bits, 0, BITS * sizeof *g->all.bits);
-    memset(g->new.bits, 0, BITS * sizeof *g->new.bits);
     for (size_t i = from; st == ST_OK && i < to; i++) {
         const entry *n = &r->entries[r->of[r->rows[i]]];
         if (is_settled(r, n) || n->is_known || n->is_covered) continue;
@@ -445,13 +503,13 @@ static status gather_maybes(group *g, size_t from, size_t to, err *e)
         if (st == ST_OK && r->in->prior && !was_kept(r, r->rows[i]))
             st = add_maybe(g, &g->new, 1, n->slot, i, e);
     }
-    return st;
+    return st == ST_OK ? make_room(g, e) : st;
 }
 
 static void note_near(void *ctx, size_t query, uint32_t member)
 {
     const looking *l = ctx;
-    l->g->near[(l->s->from + query) * BITS + member / 64] |= (uint64_t)1 << member % 64;
+    near_of(l->g, l->s->from + query)[member / 64] |= (uint64_t)1 << member % 64;
 }
 
 static void look_among(void *ctx, size_t item, int number)
@@ -461,6 +519,7 @@ static void look_among(void *ctx, size_t item, int number)
     const strip *s = &g->strips[item];
     const maybes *m = s->whole ? &g->all : &g->new;
     uint32_t last = 0, to = m->set.n;
+    if (!to) return;
     for (size_t i = 0; i < s->n; i++) {
         const slot *at = &g->slots[s->from + i];
         const entry *n = &g->r->entries[at->entry];
@@ -470,7 +529,7 @@ static void look_among(void *ctx, size_t item, int number)
         last = at->last > last ? at->last : last;
     }
     while (to && m->place[to - 1] >= last) to--; /* rows meet only earlier ones */
-    memset(g->near + s->from * BITS, 0, s->n * BITS * sizeof *g->near);
+    memset(near_of(g, s->from), 0, s->n * m->words * sizeof *g->near);
     looking l = {g, w, s};
     join_search(g->r->join,
                 &(join_look){.set = &m->set,
@@ -522,8 +581,8 @@ static void meet_block(group *g, uint32_t row, entry *n)
     run *r = g->r;
     const uint32_t s = n->slot;
     const maybes *m = n->needs_whole ? &g->all : &g->new;
-    const uint64_t *near = g->near + (size_t)s * BITS;
-    for (size_t word = 0; word * 64 < m->set.n; word++)
+    const uint64_t *near = near_of(g, s);
+    for (size_t word = 0; word < m->words; word++)
         for (uint64_t rest = near[word] & m->bits[word]; rest; rest &= rest - 1) {
             uint32_t kept = m->kept[word * 64 + (size_t)__builtin_ctzll(rest)];
             if (kept < n->seen) continue;
@@ -531,7 +590,7 @@ static void meet_block(group *g, uint32_t row, entry *n)
                  &g->workers[0].exact);
         }
     if (n->needs_whole) return;
-    consider_known(g, row, row, n);
+    consider_known(g, row, g->start, row, n);
     if (knows_nearest(g, row, n))
         n->hidden = horizon_of(r, row);
     else
@@ -601,11 +660,11 @@ static void maybes_release(maybes *m)
     free(m->bits);
 }
 
-static bool maybes_init(maybes *m)
+static bool maybes_init(maybes *m, size_t n)
 {
-    m->place = calloc(BLOCK_MAX, sizeof *m->place);
-    m->kept = calloc(BLOCK_MAX, sizeof *m->kept);
-    m->bits = calloc(BITS, sizeof *m->bits);
+    m->place = calloc(n, sizeof *m->place);
+    m->kept = calloc(n, sizeof *m->kept);
+    m->bits = calloc(n / 64 + 1, sizeof *m->bits);
     return m->place && m->kept && m->bits;
 }
 
@@ -621,6 +680,7 @@ static void group_release(group *g)
     join_set_release(&g->added_set);
     free(g->added);
     free(g->slots);
+    free(g->rest);
     free(g->strips);
     free(g->near);
     free(g->pending);
@@ -629,24 +689,36 @@ static void group_release(group *g)
     free(g->workers);
 }
 
+/* Rows in a block.  In larger ones threads wait for each other less often, and the few rows that
+ * must look among all kept ones do so together. */
+static size_t block_of(const group *g, group_rows rows)
+{
+    const size_t n = rows.to - rows.from;
+    size_t block = (size_t)g->n_workers * 4 * SCAN_QUERIES, known = 0;
+    if (block > BLOCK_MAX) block = BLOCK_MAX;
+    for (size_t i = rows.from; i < rows.to; i++) known += prior_of(g->r, g->r->rows[i]) != NULL;
+    if (known < n / 16 * 15 || n / 64 < block) return block;
+    return n / 64 < BLOCK_KNOWN ? n / 64 : BLOCK_KNOWN;
+}
+
 static status group_init(group *g, run *r, group_rows rows, err *e)
 {
     *g = (group){.r = r,
                  .kept = r->kept + rows.from,
                  .kept_entry = r->kept_entry + rows.from,
                  .n_workers = pool_size(r->o->pool)};
-    g->block = (size_t)g->n_workers * 4 * SCAN_QUERIES;
-    if (g->block > BLOCK_MAX) g->block = BLOCK_MAX;
+    g->block = block_of(g, rows);
     g->added = calloc(r->in->prior ? rows.to - rows.from : 1, sizeof *g->added);
-    g->slots = calloc(BLOCK_MAX, sizeof *g->slots);
-    g->strips = calloc(BLOCK_MAX, sizeof *g->strips);
-    g->near = calloc((size_t)BLOCK_MAX * BITS, sizeof *g->near);
-    g->maybe[0] = calloc(BLOCK_MAX, sizeof *g->maybe[0]);
-    g->maybe[1] = calloc(BLOCK_MAX, sizeof *g->maybe[1]);
+    g->slots = calloc(g->block, sizeof *g->slots);
+    g->rest = calloc(g->block, sizeof *g->rest);
+    g->strips = calloc(g->block, sizeof *g->strips);
+    g->maybe[0] = calloc(g->block, sizeof *g->maybe[0]);
+    g->maybe[1] = calloc(g->block, sizeof *g->maybe[1]);
     g->workers = calloc((size_t)g->n_workers, sizeof *g->workers);
-    if (r->in->margin) g->pending = calloc(BLOCK_MAX, sizeof *g->pending);
-    bool ok = maybes_init(&g->all) && maybes_init(&g->new) && g->added && g->slots && g->strips &&
-              g->near && g->maybe[0] && g->maybe[1] && g->workers && (g->pending || !r->in->margin);
+    if (r->in->margin) g->pending = calloc(g->block, sizeof *g->pending);
+    bool ok = maybes_init(&g->all, g->block) && maybes_init(&g->new, g->block) && g->added &&
+              g->slots && g->rest && g->strips && g->maybe[0] && g->maybe[1] && g->workers &&
+              (g->pending || !r->in->margin);
     status st = ok ? ST_OK : err_nomem(e, "deduplicating");
     for (int i = 0; st == ST_OK && i < g->n_workers; i++)
         st = join_scratch_init(r->join, &g->workers[i].join, e);

@@ -23,6 +23,7 @@ typedef struct entry {
     uint32_t seen_added;  /* and the first so many of the added ones */
     uint32_t vector, answer;
     uint32_t slot;    /* while its block runs */
+    bool is_repeated; /* it has more than one row */
     bool is_known;    /* one of its rows was decided */
     bool is_kept;     /* one of its rows was kept */
     bool is_covered;  /* with answers: it met a kept row with its vector and a near answer */

@@ -140,6 +140,8 @@ static status make_entries(run *r, err *e)
                                                  .answer = pair ? in->answer[row] : 0,
                                                  .floor = floor_of(r, vector),
                                                  .slot = NO_NUMBER};
+        } else {
+            r->entries[entry_of[kind]].is_repeated = true;
         }
         r->of[row] = entry_of[kind];
     }
