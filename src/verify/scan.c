@@ -2,29 +2,32 @@
  *
  * A group at a time: its kept rows in order, its queries (each kept row against those before it,
  * each dropped vector against those before its last occurrence).  Kept rows go by in chunks, packed
- * once; queries in strips, shared out over the threads.  The product of a strip and a chunk is
- * looked through for what could matter:
+ * once; queries in strips, shared out over the threads.  A strip and a chunk give the highest
+ * cosine that each pair can have (reach.h).  What that leaves is estimated by a float32 sum,
  *
  *   |fl(x.y) - x.y| <= g |x| |y|,  g = dim u / (1 - dim u),  u = 2^-24
  *
- * for a chain of dim fused multiply-adds in any order (Higham, Accuracy and Stability of Numerical
- * Algorithms, 3.1).  `margin` is twice that with the longest vector there is, which covers the
- * double sums as well.  One product of each strip and chunk is held against the plain double loop.
+ * for a sum of dim products in any order (Higham, Accuracy and Stability of Numerical Algorithms,
+ * 3.1; `margin` is twice that with the longest vector there is, which covers the double sums as
+ * well), and what could matter still, computed in double precision.  One bound of each strip and
+ * chunk is held against the plain loops.
  *
  * A dropped vector that occurs several times is one query: its occurrences are answered in order,
  * each when the first kept row behind it would change the answer.  Memory is linear: a query for
- * each row, a chunk, and a strip for each thread. */
+ * each row, a code for each vector, a chunk, and a strip for each thread. */
 #include "verify/scan.h"
 
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/gemm.h"
+#include "verify/reach.h"
 
 enum {
-    CHUNK = 1024, /* kept rows that are packed together; a multiple of GEMM_PANEL */
-    STRIP = 48    /* queries of one product */
+    CHUNK = 1024, /* kept rows that are packed together; a multiple of REACH_COLUMNS */
+    STRIP = 48,   /* queries of one product */
+    BLOCK = 512,  /* vectors that one thread codes at a time */
+    LANES = 16    /* sums of an estimate */
 };
 
 typedef struct query {
@@ -44,8 +47,9 @@ typedef struct occurrence {
 } occurrence;
 
 typedef struct worker {
-    float *strip;     /* [STRIP, dim] */
-    float *estimates; /* [STRIP, CHUNK] */
+    int8_t *strip;           /* [STRIP, code_size] */
+    reach_head heads[STRIP]; /* of its rows */
+    float *reach;            /* [STRIP, CHUNK] */
     double closest;
     uint32_t a, b;
     uint64_t n_exact;
@@ -55,8 +59,11 @@ typedef struct scan {
     const scan_input *in;
     const scan_options *o;
     scan_result *out;
-    gemm_fn gemm;
+    const reach_kernel *kernel;
     double margin;
+    size_t n_units, words, code_size;
+    int8_t *codes;       /* [n_units, code_size] */
+    reach_head *heads;   /* [n_units] */
     uint32_t *kept_of;   /* [n_kept] kept rows by group, in order */
     size_t *first_of;    /* [n_groups + 1] where a group begins there */
     uint32_t *by_vector; /* [n_dropped] dropped rows by group, vector, order */
@@ -66,7 +73,7 @@ typedef struct scan {
     const uint32_t *kept; /* [n_kept] the kept rows of the group at hand */
     size_t n_kept;
     size_t chunk_from, chunk_n, query_from;
-    float *panels; /* [CHUNK / 16][dim][16] */
+    reach_columns columns; /* [CHUNK] */
     worker *workers;
     int n_workers;
     atomic_bool is_wrong; /* a product was off by more than its bound */
@@ -105,6 +112,11 @@ bool scan_meets(const scan_input *in, const scan_row *a, const scan_row *b)
            scan_too_near(in, a->answer, b->answer, scan_cosine(in, a->answer, b->answer));
 }
 
+static const scan_row *row_at(const scan_input *in, size_t i)
+{
+    return i < in->n_kept ? &in->kept[i] : &in->dropped[i - in->n_kept];
+}
+
 /* The margin, and the highest cosine that could be below the threshold and still decide: that of a
  * vector with itself, when it rounds to less. */
 static void find_margin(scan *s)
@@ -112,8 +124,8 @@ static void find_margin(scan *s)
     const scan_input *in = s->in;
     double longest = 0, n = (double)in->dim * 0x1p-24;
     for (size_t i = 0; i < in->n_kept + in->n_dropped; i++) {
-        const scan_row *row = i < in->n_kept ? &in->kept[i] : &in->dropped[i - in->n_kept];
-        double square = scan_cosine(in, row->unit, row->unit);
+        const uint32_t unit = row_at(in, i)->unit;
+        double square = scan_cosine(in, unit, unit);
         if (square > longest) longest = square;
     }
     s->margin = 2 * n / (1 - n) * longest;
@@ -128,10 +140,16 @@ static void scan_release(scan *s)
     free(s->by_vector);
     free(s->answers);
     free(s->queries);
-    free(s->panels);
+    free(s->codes);
+    free(s->heads);
+    free(s->columns.codes);
+    free(s->columns.sums);
+    free(s->columns.scale);
+    free(s->columns.error);
+    free(s->columns.lengths);
     for (int w = 0; s->workers && w < s->n_workers; w++) {
         free(s->workers[w].strip);
-        free(s->workers[w].estimates);
+        free(s->workers[w].reach);
     }
     free(s->workers);
 }
@@ -143,10 +161,35 @@ void scan_result_release(scan_result *r)
     *r = (scan_result){0};
 }
 
-static float *new_floats(size_t n, size_t m)
+static void *new_lines(size_t n, size_t size)
 {
     void *p = NULL;
-    return posix_memalign(&p, 64, n * m * sizeof(float) + 64) ? NULL : p;
+    return posix_memalign(&p, 64, n * size + 64) ? NULL : p;
+}
+
+static bool allocate_columns(scan *s)
+{
+    reach_columns *c = &s->columns;
+    c->codes = new_lines(CHUNK, s->code_size);
+    c->sums = new_lines(CHUNK, sizeof *c->sums);
+    c->scale = new_lines(CHUNK, sizeof *c->scale);
+    c->error = new_lines(CHUNK, sizeof *c->error);
+    c->lengths = new_lines(CHUNK, sizeof *c->lengths);
+    return c->codes && c->sums && c->scale && c->error && c->lengths;
+}
+
+static bool allocate_workers(scan *s)
+{
+    s->n_workers = pool_size(s->o->pool);
+    s->workers = calloc((size_t)s->n_workers, sizeof *s->workers);
+    bool ok = s->workers != NULL;
+    for (int w = 0; ok && w < s->n_workers; w++) {
+        s->workers[w].closest = -2; /* below any cosine */
+        s->workers[w].strip = new_lines(STRIP, s->code_size);
+        s->workers[w].reach = new_lines(STRIP, CHUNK * sizeof(float));
+        ok = s->workers[w].strip && s->workers[w].reach;
+    }
+    return ok;
 }
 
 static status allocate(scan *s, err *e)
@@ -157,20 +200,31 @@ static status allocate(scan *s, err *e)
     s->by_vector = calloc(in->n_dropped + 1, sizeof *s->by_vector);
     s->answers = calloc(in->n_dropped + 1, sizeof *s->answers);
     s->queries = calloc(in->n_kept + in->n_dropped + 1, sizeof *s->queries);
-    s->panels = new_floats(CHUNK, in->dim);
+    s->codes = new_lines(s->n_units, s->code_size);
+    s->heads = calloc(s->n_units + 1, sizeof *s->heads);
     s->out->nearest = calloc(in->n_dropped + 1, sizeof *s->out->nearest);
     s->out->n_near = calloc(in->n_kept + 1, sizeof *s->out->n_near);
-    s->n_workers = pool_size(s->o->pool);
-    s->workers = calloc((size_t)s->n_workers, sizeof *s->workers);
-    bool ok = s->kept_of && s->first_of && s->by_vector && s->answers && s->queries && s->panels &&
-              s->out->nearest && s->out->n_near && s->workers;
-    for (int w = 0; ok && w < s->n_workers; w++) {
-        s->workers[w].closest = -2; /* below any cosine */
-        s->workers[w].strip = new_floats(STRIP, in->dim);
-        s->workers[w].estimates = new_floats(STRIP, CHUNK);
-        ok = s->workers[w].strip && s->workers[w].estimates;
-    }
-    return ok ? ST_OK : err_nomem(e, "verifying");
+    bool ok = s->kept_of && s->first_of && s->by_vector && s->answers && s->queries && s->codes &&
+              s->heads && s->out->nearest && s->out->n_near;
+    return ok && allocate_columns(s) && allocate_workers(s) ? ST_OK : err_nomem(e, "verifying");
+}
+
+static void measure(scan *s)
+{
+    const scan_input *in = s->in;
+    for (size_t i = 0; i < in->n_kept + in->n_dropped; i++)
+        if (row_at(in, i)->unit >= s->n_units) s->n_units = (size_t)row_at(in, i)->unit + 1;
+    s->words = reach_words(in->dim);
+    s->code_size = s->words * REACH_WORD;
+}
+
+static void code_block(void *ctx, size_t item, int number)
+{
+    scan *s = ctx;
+    (void)number;
+    for (size_t i = item * BLOCK; i < s->n_units && i < (item + 1) * BLOCK; i++)
+        s->heads[i] = reach_code(vector_of(s->in, (uint32_t)i), s->in->dim, s->kernel->most,
+                                 s->codes + i * s->code_size);
 }
 
 /* Kept rows by group (counting sort, so in order), dropped rows by group, vectors and order. */
@@ -254,14 +308,19 @@ static void make_queries(scan *s, uint32_t g, size_t *at)
 
 /* --- looking at a product ------------------------------------------------------------------- */
 
-static float highest(const float *x, size_t n)
+/* The cosine of a query and a kept row, but for half of the margin. */
+static float estimate(const scan *s, const query *q, uint32_t j)
 {
-    float top[GEMM_PANEL];
-    memcpy(top, x, sizeof top);
-    for (size_t i = GEMM_PANEL; i < n; i += GEMM_PANEL)
-        for (size_t k = 0; k < GEMM_PANEL; k++) top[k] = x[i + k] > top[k] ? x[i + k] : top[k];
-    for (size_t k = 1; k < GEMM_PANEL; k++) top[0] = top[k] > top[0] ? top[k] : top[0];
-    return top[0];
+    const float *x = vector_of(s->in, q->unit);
+    const float *y = vector_of(s->in, s->in->kept[s->kept[j]].unit);
+    const size_t dim = s->in->dim;
+    float sums[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= dim; i += LANES)
+        for (size_t k = 0; k < LANES; k++) sums[k] += x[i + k] * y[i + k];
+    for (; i < dim; i++) sums[0] += x[i] * y[i];
+    for (size_t k = 1; k < LANES; k++) sums[0] += sums[k];
+    return sums[0];
 }
 
 /* Gives the occurrences that see no more than the first `seen` kept rows their answer. */
@@ -309,7 +368,7 @@ static void weigh_kept(scan *s, worker *w, const query *q, uint32_t j)
     }
 }
 
-/* The estimate from which a pair has to be computed. */
+/* From here on, an estimate or what a cosine can reach, a pair has to be computed. */
 static double needed(const scan *s, const worker *w, const query *q)
 {
     /* A vector's cosine with itself may round to below the threshold, and decides all the same. */
@@ -319,14 +378,15 @@ static double needed(const scan *s, const worker *w, const query *q)
     return (best < line ? best : line) - s->margin;
 }
 
-static void look(scan *s, worker *w, query *q, const float *estimates)
+static void look(scan *s, worker *w, query *q, const float *reach)
 {
     size_t n = q->limit - s->chunk_from < s->chunk_n ? q->limit - s->chunk_from : s->chunk_n;
-    size_t padded = (n + GEMM_PANEL - 1) / GEMM_PANEL * GEMM_PANEL;
-    if ((double)highest(estimates, padded) < needed(s, w, q)) return;
+    size_t padded = (n + REACH_COLUMNS - 1) / REACH_COLUMNS * REACH_COLUMNS;
+    if ((double)s->kernel->highest(reach, padded) < needed(s, w, q)) return;
     for (size_t i = 0; i < n; i++) {
-        if ((double)estimates[i] < needed(s, w, q)) continue;
+        if ((double)reach[i] < needed(s, w, q)) continue;
         uint32_t j = (uint32_t)(s->chunk_from + i);
+        if ((double)estimate(s, q, j) < needed(s, w, q)) continue;
         if (q->kept == NO_ROW)
             weigh_dropped(s, w, q, j);
         else
@@ -334,46 +394,60 @@ static void look(scan *s, worker *w, query *q, const float *estimates)
     }
 }
 
-/* One product of the block against the plain loop. */
-static void check_product(scan *s, const query *q, size_t i, const float *row)
+/* Row `i` of the strip at one place: the bits of the plain loops, and no cosine above it. */
+static void check_bound(scan *s, const worker *w, const query *q, size_t i, size_t item)
 {
-    size_t j = (i * 31 + s->chunk_from / CHUNK * 7) % s->chunk_n;
-    double exact = scan_cosine(s->in, q->unit, s->in->kept[s->kept[s->chunk_from + j]].unit);
-    if (!(fabs((double)row[j] - exact) <= s->margin)) s->is_wrong = true;
+    size_t j = (item * 31 + s->chunk_from / CHUNK * 7) % s->chunk_n;
+    float got = w->reach[i * CHUNK + j];
+    uint32_t unit = s->in->kept[s->kept[s->chunk_from + j]].unit;
+    const int8_t *x = s->codes + q->unit * s->code_size, *y = s->codes + unit * s->code_size;
+    const reach_head a = s->heads[q->unit], b = s->heads[unit];
+    int32_t sum = 0;
+    for (size_t k = 0; k < s->code_size; k++) sum += x[k] * y[k];
+    float want =
+        (float)sum * (a.scale * b.scale) + (a.length * b.error + a.error * s->columns.lengths[j]);
+    bool same = got <= want && got >= want;
+    if (!same || !(scan_cosine(s->in, q->unit, unit) <= (double)got)) s->is_wrong = true;
 }
 
 static void run_strip(void *ctx, size_t item, int number)
 {
     scan *s = ctx;
     worker *w = &s->workers[number];
-    const size_t dim = s->in->dim, from = s->query_from + item * STRIP;
+    const size_t from = s->query_from + item * STRIP;
     size_t n = s->n_queries - from < STRIP ? s->n_queries - from : STRIP;
-    for (size_t i = 0; i < n; i++)
-        memcpy(w->strip + i * dim, vector_of(s->in, s->queries[from + i].unit),
-               dim * sizeof(float));
-    s->gemm(&(gemm_job){.x = w->strip,
-                        .ldx = dim,
-                        .m = n,
-                        .k = dim,
-                        .w = s->panels,
-                        .y = w->estimates,
-                        .ldy = CHUNK,
-                        .n = (s->chunk_n + GEMM_PANEL - 1) / GEMM_PANEL * GEMM_PANEL});
+    for (size_t i = 0; i < n; i++) {
+        size_t unit = s->queries[from + i].unit;
+        w->heads[i] = s->heads[unit];
+        s->kernel->put_row(w->strip + i * s->code_size, s->codes + unit * s->code_size, s->words);
+    }
+    s->kernel->multiply(
+        &(reach_job){.rows = w->strip,
+                     .heads = w->heads,
+                     .m = n,
+                     .words = s->words,
+                     .columns = &s->columns,
+                     .y = w->reach,
+                     .ldy = CHUNK,
+                     .n = (s->chunk_n + REACH_COLUMNS - 1) / REACH_COLUMNS * REACH_COLUMNS});
     size_t probe = (item + s->chunk_from / CHUNK) % n;
-    check_product(s, &s->queries[from + probe], item, w->estimates + probe * CHUNK);
-    for (size_t i = 0; i < n; i++) look(s, w, &s->queries[from + i], w->estimates + i * CHUNK);
+    check_bound(s, w, &s->queries[from + probe], probe, item);
+    for (size_t i = 0; i < n; i++) look(s, w, &s->queries[from + i], w->reach + i * CHUNK);
 }
 
 /* --- going through all ---------------------------------------------------------------------- */
 
 static void pack_chunk(scan *s)
 {
-    const size_t dim = s->in->dim;
-    memset(s->panels, 0, CHUNK * dim * sizeof(float));
+    const reach_columns *c = &s->columns;
+    memset(c->codes, 0, CHUNK * s->code_size);
+    memset(c->sums, 0, CHUNK * sizeof *c->sums);
+    memset(c->scale, 0, CHUNK * sizeof *c->scale);
+    memset(c->error, 0, CHUNK * sizeof *c->error);
+    memset(c->lengths, 0, CHUNK * sizeof *c->lengths);
     for (size_t j = 0; j < s->chunk_n; j++) {
-        const float *v = vector_of(s->in, s->in->kept[s->kept[s->chunk_from + j]].unit);
-        float *column = s->panels + j / GEMM_PANEL * dim * GEMM_PANEL + j % GEMM_PANEL;
-        for (size_t k = 0; k < dim; k++) column[k * GEMM_PANEL] = v[k];
+        size_t unit = s->in->kept[s->kept[s->chunk_from + j]].unit;
+        reach_put_column(s->kernel, c, j, s->words, s->codes + unit * s->code_size, s->heads[unit]);
     }
 }
 
@@ -391,7 +465,7 @@ static status run_group(scan *s, err *e)
         pool_run(s->o->pool, (s->n_queries - s->query_from + STRIP - 1) / STRIP, run_strip, s);
         if (s->is_wrong)
             return err_set(e, ST_FAILED,
-                           "a product of two vectors is off by more than its bound: this machine "
+                           "a bound of the cosine of two vectors is wrong: this machine "
                            "computes wrongly with %s; try TAMIS_ISA=scalar",
                            isa_name(s->o->isa));
         for (size_t i = s->query_from; i < s->n_queries; i++) {
@@ -425,12 +499,14 @@ static void gather_closest(scan *s)
 
 status scan_run(const scan_input *in, const scan_options *o, scan_result *out, err *e)
 {
-    scan s = {.in = in, .o = o, .out = out, .gemm = gemm_for(o->isa)};
+    scan s = {.in = in, .o = o, .out = out, .kernel = reach_for(o->isa)};
     size_t at = 0;
     *out = (scan_result){0};
+    measure(&s);
     status st = allocate(&s, e);
     if (st == ST_OK) {
         find_margin(&s);
+        pool_run(o->pool, (s.n_units + BLOCK - 1) / BLOCK, code_block, &s);
         sort_rows(&s);
     }
     for (uint32_t g = 0; st == ST_OK && g < in->n_groups; g++) {

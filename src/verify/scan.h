@@ -1,9 +1,9 @@
 /* scan.h - every pair, by brute force: which kept rows are too near to each other, and which kept
  * row stands nearest to one that was dropped.
  *
- * Shares nothing with the dedup stage.  Found are the pairs by blocked float32 products, within a
- * rigorous bound of their error; what comes near the line, or near the best so far, is computed in
- * double precision by a plain loop. */
+ * Shares nothing with the dedup stage.  For each pair a rigorous bound of its cosine is computed
+ * (reach.h); what can come near the line, or near the best so far, is computed in double precision
+ * by a plain loop. */
 #ifndef TAMIS_VERIFY_SCAN_H
 #define TAMIS_VERIFY_SCAN_H
 
@@ -56,8 +56,8 @@ typedef struct scan_result {
     uint64_t n_pairs, n_exact;
 } scan_result;
 
-/* ST_FAILED: memory; or a product that is off by more than its bound, which the machine or the
- * kernel is to blame for (one in each block is checked).  ST_INCOMPLETE: stopped. */
+/* ST_FAILED: memory; or a bound that is not what the plain loops say, or below the cosine, which the
+ * machine or the kernel is to blame for (one in each block is checked).  ST_INCOMPLETE: stopped. */
 status scan_run(const scan_input *in, const scan_options *o, scan_result *out, err *e) MUST_USE;
 void scan_result_release(scan_result *r);
 

@@ -1,4 +1,5 @@
-/* test_verify.c - the brute-force scan against plain double loops, and the strict CSV reader. */
+/* test_verify.c - the brute-force scan and its bounds against plain double loops, and the strict CSV
+ * reader. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "base/buf.h"
 #include "verify/csv_reader.h"
+#include "verify/reach.h"
 #include "verify/scan.h"
 
 static uint64_t random_state = 1;
@@ -49,6 +51,8 @@ static float *make_vectors(size_t n, size_t dim)
         }
         for (size_t k = 0; k < dim; k++)
             x[k] = (float)((double)v[of * dim + k] + spread * random_double() / sqrt((double)dim));
+        if (!random_below(6)) x[random_below((uint32_t)dim)] += 3; /* hides the others in a code */
+        if (!random_below(6)) x[random_below((uint32_t)dim)] *= 0x1p-140f; /* subnormal */
         for (size_t k = 0; k < dim; k++) squares += (double)x[k] * (double)x[k];
         for (size_t k = 0; k < dim; k++) x[k] = (float)((double)x[k] / sqrt(squares));
     }
@@ -178,9 +182,9 @@ static void test_scan(void **state)
     for (size_t k = 0; k < 45; k++) {
         size_t n = k % 5 ? 1 + random_below(400) : 60;
         problem p = make_problem(n, dims[k % 3], k % 4 ? 1 : 3, thresholds[k % 5]);
-        check_scan(&p, k % 2 ? best : ISA_SCALAR, 1 + (int)(k % 3));
+        check_scan(&p, (isa)(k % (best + 1)), 1 + (int)(k % 3));
         p.in.by_answer = true;
-        check_scan(&p, k % 2 ? ISA_SCALAR : best, 1 + (int)(k % 3));
+        check_scan(&p, (isa)((k + 1) % (best + 1)), 1 + (int)(k % 3));
         problem_release(&p);
     }
     for (uint32_t n_groups = 1; n_groups <= 2; n_groups++) { /* more than a chunk of kept rows */
@@ -189,6 +193,146 @@ static void test_scan(void **state)
         many.in.by_answer = true;
         check_scan(&many, best, 3);
         problem_release(&many);
+    }
+}
+
+/* The threshold is the cosine of a pair, or the double next to it on either side. */
+static void test_scan_at_the_line(void **state)
+{
+    static const size_t dims[] = {1, 3, 37, 100, 383, 385};
+    (void)state;
+    isa best;
+    err e = {0};
+    assert_int_equal(isa_choose(&best, &e), ST_OK);
+    for (size_t k = 0; k < 72; k++) {
+        problem p = make_problem(40 + random_below(100), dims[k % 6], 1, 0);
+        const uint32_t n = (uint32_t)p.in.n_kept;
+        const scan_row *a = &p.kept[random_below(n)];
+        const scan_row *b =
+            k % 2 ? &p.kept[random_below(n)] : &p.dropped[random_below((uint32_t)p.in.n_dropped)];
+        const double line = cosine(&p.in, a->unit, b->unit);
+        p.in.threshold = k % 3 == 0 ? line : nextafter(line, k % 3 == 1 ? 2 : -2);
+        for (isa i = ISA_SCALAR; i <= best; i++) check_scan(&p, i, 1 + (int)(k % 3));
+        problem_release(&p);
+    }
+}
+
+/* --- bounds --------------------------------------------------------------------------------- */
+
+enum { ROWS = 27, COLUMNS = 96 }; /* whole tiles of every kernel and what is left of them */
+
+/* All kinds that a code finds hard. */
+static void make_hard(float *x, size_t dim, size_t kind)
+{
+    for (size_t k = 0; k < dim; k++) x[k] = (float)random_double();
+    float *one = &x[random_below((uint32_t)dim)];
+    for (size_t k = 0; k < dim; k++) {
+        if (kind == 1) x[k] *= 0x1p-12f;      /* beside one huge component */
+        if (kind == 2) x[k] *= 0x1p-140f;     /* subnormal, no code */
+        if (kind == 3) x[k] = 1;              /* all codes the largest, */
+        if (kind == 4) x[k] = -1;             /* or the least, */
+        if (kind == 5) x[k] = k % 2 ? 1 : -1; /* or both */
+        if (kind == 6) x[k] = 0;
+        if (kind == 7) x[k] *= 0x1p50f;
+        if (kind == 8) x[k] = ((float)random_below(253) - 126) / 126; /* halves of steps */
+        if (kind == 9) x[k] *= random_below(2) ? 1 : 0x1p-49f;
+    }
+    if (kind == 1) *one = 1;
+    if (kind == 9) *one = -0.0f;
+}
+
+typedef struct product {
+    size_t dim, words;
+    float *x, *y;      /* [ROWS, dim], [COLUMNS, dim] */
+    float *got, *want; /* [ROWS, COLUMNS] */
+    reach_head heads[ROWS];
+} product;
+
+static void run_product(product *p, const reach_kernel *k, int most, float *out)
+{
+    const size_t size = REACH_WORD * p->words;
+    int32_t sums[COLUMNS];
+    float scale[COLUMNS], error[COLUMNS], lengths[COLUMNS];
+    int8_t *code = calloc(1, size), *rows = calloc(ROWS, size);
+    reach_columns c = {calloc(COLUMNS, size), sums, scale, error, lengths};
+    assert_true(code && rows && c.codes);
+    for (size_t i = 0; i < ROWS; i++) {
+        p->heads[i] = reach_code(p->x + i * p->dim, p->dim, most, code);
+        k->put_row(rows + i * size, code, p->words);
+    }
+    for (size_t j = 0; j < COLUMNS; j++) {
+        reach_head head = reach_code(p->y + j * p->dim, p->dim, most, code);
+        reach_put_column(k, &c, j, p->words, code, head);
+    }
+    k->multiply(&(reach_job){.rows = rows,
+                             .heads = p->heads,
+                             .m = ROWS,
+                             .words = p->words,
+                             .columns = &c,
+                             .y = out,
+                             .ldy = COLUMNS,
+                             .n = COLUMNS});
+    free(code);
+    free(rows);
+    free(c.codes);
+}
+
+/* No cosine is above its bound, and none far below it. */
+static void check_bounds(const product *p, int most)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t j = 0; j < COLUMNS; j++) {
+            const float *x = p->x + i * p->dim, *y = p->y + j * p->dim;
+            double sum = 0, xx = 0, yy = 0, x_most = 0, y_most = 0;
+            for (size_t k = 0; k < p->dim; k++) {
+                sum += (double)x[k] * (double)y[k];
+                xx += (double)x[k] * (double)x[k];
+                yy += (double)y[k] * (double)y[k];
+                x_most = fmax(x_most, fabs((double)x[k]));
+                y_most = fmax(y_most, fabs((double)y[k]));
+            }
+            /* twice what half a step in each component makes of the other's length */
+            const double root = sqrt((double)p->dim) / most;
+            const double far = 0x1p-17 * (sqrt(xx) + 1) * (sqrt(yy) + 1) +
+                               2 * root * (x_most * sqrt(yy) + y_most * sqrt(xx));
+            const double got = (double)p->want[i * COLUMNS + j];
+            assert_true(got >= sum);
+            assert_true(got <= sum + far * (1 + root));
+        }
+}
+
+static void test_bounds(void **state)
+{
+    static const size_t dims[] = {1, 4, 7, 8, 16, 37, 383, 384, 1024, 4096};
+    (void)state;
+    isa best;
+    err e = {0};
+    assert_int_equal(isa_choose(&best, &e), ST_OK);
+    for (size_t d = 0; d < 10; d++) {
+        product p = {.dim = dims[d], .words = reach_words(dims[d])};
+        p.x = calloc(ROWS * p.dim, sizeof *p.x);
+        p.y = calloc(COLUMNS * p.dim, sizeof *p.y);
+        p.got = calloc((size_t)ROWS * COLUMNS, sizeof *p.got);
+        p.want = calloc((size_t)ROWS * COLUMNS, sizeof *p.want);
+        assert_true(p.x && p.y && p.got && p.want);
+        for (size_t i = 0; i < ROWS; i++) make_hard(p.x + i * p.dim, p.dim, i % 10);
+        for (size_t j = 0; j < COLUMNS; j++) make_hard(p.y + j * p.dim, p.dim, j % 11);
+        for (isa i = ISA_SCALAR; i <= best; i++) {
+            const reach_kernel *k = reach_for(i);
+            run_product(&p, &reach_scalar, k->most, p.want);
+            check_bounds(&p, k->most);
+            run_product(&p, k, k->most, p.got);
+            for (size_t q = 0; q < (size_t)ROWS * COLUMNS; q++)
+                assert_memory_equal(&p.got[q], &p.want[q], sizeof *p.got);
+            float top = p.got[0];
+            for (size_t q = 1; q < COLUMNS; q++) top = p.got[q] > top ? p.got[q] : top;
+            const float found = k->highest(p.got, COLUMNS);
+            assert_true(found >= top && found <= top);
+        }
+        free(p.x);
+        free(p.y);
+        free(p.got);
+        free(p.want);
     }
 }
 
@@ -259,8 +403,8 @@ static void test_csv_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_scan),      cmocka_unit_test(test_scan_at_the_line),
+        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_csv),
         cmocka_unit_test(test_csv_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
