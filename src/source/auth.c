@@ -149,6 +149,11 @@ static status ask(auth *a, http_reply *reply, err *e)
     return st;
 }
 
+bool auth_is_at_hand(const auth *a)
+{
+    return a->o->auth == AUTH_API_KEY || (a->token.n && clock_monotonic() < a->renew_at);
+}
+
 status auth_identify(auth *a, http_reply *reply, http_identity *out, err *e)
 {
     if (a->o->auth == AUTH_API_KEY) {
@@ -156,7 +161,7 @@ status auth_identify(auth *a, http_reply *reply, http_identity *out, err *e)
         out->value = a->o->client_secret;
         return ST_OK;
     }
-    if (!a->token.n || clock_monotonic() >= a->renew_at) {
+    if (!auth_is_at_hand(a)) {
         status st = ask(a, reply, e);
         if (st) return st;
     }

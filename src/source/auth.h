@@ -25,6 +25,9 @@ void auth_release(auth *a); /* the token is wiped */
  * reply what it asks for.  ST_DENIED: the client is not let in. */
 status auth_identify(auth *a, http_reply *reply, http_identity *out, err *e) MUST_USE;
 
+/* Whether auth_identify would ask for nothing. */
+bool auth_is_at_hand(const auth *a);
+
 /* The token was turned down: the next call asks for another. */
 void auth_forget(auth *a);
 

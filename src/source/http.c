@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -17,13 +18,15 @@
 enum {
     HEADER_LIMIT = 256 << 10,  /* bytes of header fields of one answer */
     LONGEST_TIMEOUT = 1000000, /* to connect, s; libcurl takes no more than 2^31 ms */
-    LEAST_SPEED = 10           /* bytes/s over a whole timeout; slower is a stall */
+    LEAST_SPEED = 10,          /* bytes/s over a whole timeout; slower is a stall */
+    RECEIVED_AT_ONCE = 128 << 10
 };
 
 struct http {
     CURL *curl;
     http_options o;
     uint64_t count;
+    atomic_bool cancelled;
     char why[CURL_ERROR_SIZE];
 };
 
@@ -35,7 +38,7 @@ typedef struct transfer {
     size_t header_bytes;
     double since;     /* when the window for the least speed began */
     curl_off_t moved; /* bytes moved until then */
-    bool stopped, stalled, too_large, header_too_large;
+    bool heeds_stop, stopped, stalled, too_large, header_too_large;
 } transfer;
 
 /* --- text ------------------------------------------------------------------------------------ */
@@ -184,7 +187,8 @@ static int on_progress(void *ctx, curl_off_t dl_total, curl_off_t dl, curl_off_t
 {
     transfer *t = ctx;
     (void)dl_total, (void)ul_total;
-    if (t->h->o.stop && *t->h->o.stop) return t->stopped = true;
+    if (t->heeds_stop && t->h->o.stop && *t->h->o.stop) return t->stopped = true;
+    if (atomic_load(&t->h->cancelled)) return t->stopped = true;
     double now = clock_monotonic();
     if ((double)(dl + ul - t->moved) > LEAST_SPEED * t->h->o.timeout) {
         t->since = now;
@@ -217,6 +221,7 @@ static CURLcode set_always(http *h)
         curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L),
         curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip"),
         curl_easy_setopt(c, CURLOPT_USERAGENT, "tamis"),
+        curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVED_AT_ONCE),
         curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L),
         curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, connect_ms),
         curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L),
@@ -416,15 +421,15 @@ static CURLcode set_request(CURL *c, transfer *t, const struct curl_slist *list)
     return CURLE_OK;
 }
 
-status http_send(http *h, const http_request *q, http_reply *out, err *e)
+static status exchange(http *h, const http_request *q, bool heeds_stop, http_reply *out, err *e)
 {
-    transfer t = {.h = h, .q = q, .out = out, .since = clock_monotonic()};
+    transfer t = {.h = h, .q = q, .out = out, .since = clock_monotonic(), .heeds_stop = heeds_stop};
     struct curl_slist *list = fields(q);
-    double began = t.since;
     status st = ST_OK;
     buf_clear(&out->body);
     out->status = 0;
     out->again = false;
+    out->seconds = 0;
     out->retry_after[0] = out->date[0] = h->why[0] = 0;
     if (!list) return err_nomem(e, "sending a request");
     CURLcode r = set_request(h->curl, &t, list);
@@ -432,6 +437,7 @@ status http_send(http *h, const http_request *q, http_reply *out, err *e)
         h->count++;
         r = curl_easy_perform(h->curl);
     }
+    out->seconds = clock_monotonic() - t.since;
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(h->curl, CURLOPT_USERNAME, NULL);
     curl_easy_setopt(h->curl, CURLOPT_PASSWORD, NULL);
@@ -441,9 +447,30 @@ status http_send(http *h, const http_request *q, http_reply *out, err *e)
         curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &out->status);
     if (st == ST_OK && out->status >= 300 && out->status < 400)
         st = explain_redirect(h, q, out->status, e);
-    log_say(h->o.log, LOG_DEBUG, "%s %.*s: %ld, %zu bytes, %.3f s",
-            q->form || q->json ? "POST" : "GET", STR_FMT(http_where(q->url)), out->status,
-            out->body.n, clock_monotonic() - began);
     wipe_list(list);
     return st;
+}
+
+status http_exchange(http *h, const http_request *q, http_reply *out, err *e)
+{
+    return exchange(h, q, false, out, e);
+}
+
+void http_report(const http *h, const http_request *q, const http_reply *out)
+{
+    log_say(h->o.log, LOG_DEBUG, "%s %.*s: %ld, %zu bytes, %.3f s",
+            q->form || q->json ? "POST" : "GET", STR_FMT(http_where(q->url)), out->status,
+            out->body.n, out->seconds);
+}
+
+status http_send(http *h, const http_request *q, http_reply *out, err *e)
+{
+    status st = exchange(h, q, true, out, e);
+    http_report(h, q, out);
+    return st;
+}
+
+void http_cancel(http *h, bool cancel)
+{
+    atomic_store(&h->cancelled, cancel);
 }

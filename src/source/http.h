@@ -39,6 +39,7 @@ typedef struct http_reply {
     buf body;                                       /* decoded */
     char retry_after[HTTP_FIELD], date[HTTP_FIELD]; /* header fields; empty if absent */
     bool again;                                     /* of a failure: another try may go well */
+    double seconds;                                 /* that it took */
 } http_reply;
 
 /* Who asks; all NULL: nobody.  Texts that a header field can hold (http_is_plain). */
@@ -64,6 +65,15 @@ typedef struct http_request {
  * ST_INCOMPLETE: none (again is set), or interrupted.  ST_FAILED: a redirect, a bad certificate,
  * an answer over the limit. */
 status http_send(http *h, const http_request *q, http_reply *out, err *e) MUST_USE;
+
+/* http_send in two, for a request that another thread makes: the exchange, which neither tells the
+ * logger nor looks at *stop, and the word to the logger.  While it goes on, nothing else of `h` but
+ * http_cancel may be called. */
+status http_exchange(http *h, const http_request *q, http_reply *out, err *e) MUST_USE;
+void http_report(const http *h, const http_request *q, const http_reply *out);
+/* An exchange that goes on ends within about a second, as if interrupted; `false`: later ones go on
+ * as ever. */
+void http_cancel(http *h, bool cancel);
 
 /* The address without query, as messages show it. */
 str http_where(const char *url);

@@ -90,16 +90,30 @@ static status take_page(void *ctx, http_reply *reply, err *e)
                    STR_FMT(http_where(s->url.p)), reply->status, why.msg);
 }
 
+/* The question, by the address that was built. */
+static talk_request request(source *s)
+{
+    return (talk_request){.url = s->url.p,
+                          .key = "source.base_url",
+                          .limit = SOURCE_PAGE_LIMIT,
+                          .take = take_page,
+                          .explain = explain,
+                          .ctx = s};
+}
+
+void source_ask_ahead(source *s, const source_query *q)
+{
+    err unused = {0};
+    if (build_url(s, q, &unused)) return;
+    talk_request r = request(s);
+    talk_begin(&s->talk, &r);
+}
+
 status source_get(source *s, const source_query *q, source_page *out, err *e)
 {
     status st = build_url(s, q, e);
     if (st) return st;
-    talk_request r = {.url = s->url.p,
-                      .key = "source.base_url",
-                      .limit = SOURCE_PAGE_LIMIT,
-                      .take = take_page,
-                      .explain = explain,
-                      .ctx = s};
+    talk_request r = request(s);
     s->page = out;
     s->asks_range = q->is_range;
     out->refused = false;

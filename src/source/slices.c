@@ -161,6 +161,15 @@ slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const
     return SLICE_MORE;
 }
 
+bool slice_goes_on(const slice *s, size_t n_records, int64_t total)
+{
+    if (total < 0 || n_records < s->page_size || s->idle_pages + 1 >= IDLE_END) return false;
+    slice most = *s; /* if all are new */
+    most.seen += n_records;
+    if (most.total_first < 0) most.total_first = total;
+    return most.seen < (uint64_t)total && !endless(&most);
+}
+
 /* --- parts ---------------------------------------------------------------------------------- */
 
 static const instant MILLENNIUM = {946684800, 0}; /* 2000-01-01: few rows are older */

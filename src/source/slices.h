@@ -40,6 +40,10 @@ typedef enum {
  * begin.  *why (static text) says what differed when the answer is AGAIN or GIVE_UP. */
 slice_next slice_feed(slice *s, const slice_page *p, unsigned passes_left, const char **why);
 
+/* Whether a page of so many records, with this total, means that the slice goes on with the page
+ * behind it whatever its records are: slice_feed will say SLICE_MORE.  False says nothing. */
+bool slice_goes_on(const slice *s, size_t n_records, int64_t total);
+
 /* What slice_feed says where rows lack though none can have been deleted. */
 extern const char slice_lacks_rows[];
 

@@ -55,6 +55,11 @@ void source_close(source *s)
     free(s);
 }
 
+void source_drop_ahead(source *s)
+{
+    talk_drop(&s->talk);
+}
+
 source_stats source_statistics(const source *s)
 {
     return talk_statistics(&s->talk);

@@ -86,6 +86,13 @@ void source_close(source *s);
  * its certificate is bad. */
 status source_get(source *s, const source_query *q, source_page *out, err *e) MUST_USE;
 
+/* Sends the question that source_get will be asked next, while the caller does something else;
+ * that is then its first try.  Nothing is sent where source_get would wait first (page_delay) or
+ * need a token.  Until source_get or source_drop_ahead, nothing else may be done with `s`. */
+void source_ask_ahead(source *s, const source_query *q);
+/* Does without the answer, which may take a second; no-op if nothing is under way. */
+void source_drop_ahead(source *s);
+
 source_stats source_statistics(const source *s);
 
 /* --- APIs that give the parts of conversations, in lists in order of time -------------------- */

@@ -1,10 +1,106 @@
 /* talk.c - tries, waits and tokens of a request.
  *
  * As many tries as the options allow, waits in between as the server asks.  An answer of HTTP 200
- * that is not what was asked for (a sign-in page, JSON cut short) counts as a failed try. */
+ * that is not what was asked for (a sign-in page, JSON cut short) counts as a failed try.
+ *
+ * A request that is sent ahead is the bare exchange and no more: what its answer means, other tries,
+ * waits, tokens and the words to the logger are the caller's, when it asks. */
 #include "source/talk.h"
 
 #include <stdio.h>
+
+/* --- ahead ---------------------------------------------------------------------------------- */
+
+static void ahead_init(talk_ahead *a)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->over, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static void ahead_release(talk_ahead *a)
+{
+    pthread_mutex_destroy(&a->lock);
+    pthread_cond_destroy(&a->over);
+    buf_release(&a->url);
+}
+
+static void *exchange(void *arg)
+{
+    talk_ahead *a = arg;
+    a->st = http_exchange(a->http, &a->request, a->reply, &a->e);
+    pthread_mutex_lock(&a->lock);
+    a->is_over = true;
+    pthread_cond_signal(&a->over);
+    pthread_mutex_unlock(&a->lock);
+    return NULL;
+}
+
+static void ahead_join(talk_ahead *a)
+{
+    pthread_join(a->thread, NULL);
+    http_cancel(a->http, false);
+    a->begun = false;
+}
+
+/* Waits for its end; the thread does not look whether to stop, so this does. */
+static void ahead_wait(talk_ahead *a, const stop_flag *stop)
+{
+    pthread_mutex_lock(&a->lock);
+    while (!a->is_over) {
+        struct timespec until;
+        if (stop && *stop) http_cancel(a->http, true);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += 100000000;
+        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+        pthread_cond_timedwait(&a->over, &a->lock, &until);
+    }
+    pthread_mutex_unlock(&a->lock);
+    ahead_join(a);
+}
+
+void talk_begin(talk *t, const talk_request *q)
+{
+    talk_ahead *a = &t->ahead;
+    bool waits = t->last_answer + t->o.page_delay > clock_monotonic();
+    bool is_stopped = t->o.stop && *t->o.stop;
+    if (a->begun || waits || is_stopped || !auth_is_at_hand(&t->auth)) return;
+    buf_clear(&a->url);
+    buf_z(&a->url, q->url);
+    const char *url = buf_cstr(&a->url);
+    if (!url) return;
+    a->http = t->http;
+    a->reply = &t->reply;
+    a->request = (http_request){.url = url, .key = q->key, .limit = q->limit};
+    if (auth_identify(&t->auth, &t->reply, &a->request.who, &a->e)) return;
+    a->is_over = false;
+    a->begun = !pthread_create(&a->thread, NULL, exchange, a);
+}
+
+void talk_drop(talk *t)
+{
+    if (!t->ahead.begun) return;
+    http_cancel(t->http, true);
+    ahead_join(&t->ahead);
+}
+
+/* Waits for what was sent ahead, if it was this; *is_it: it was. */
+static status take_ahead(talk *t, const talk_request *q, bool *is_it, err *e)
+{
+    talk_ahead *a = &t->ahead;
+    *is_it = a->begun && !strcmp(a->request.url, q->url);
+    if (!*is_it) talk_drop(t);
+    if (!*is_it) return ST_OK;
+    ahead_wait(a, t->o.stop);
+    http_report(t->http, &a->request, &t->reply);
+    if (a->st) *e = a->e;
+    return a->st;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
 
 status talk_init(talk *t, const source_options *o, err *e)
 {
@@ -13,6 +109,7 @@ status talk_init(talk *t, const source_options *o, err *e)
                           .max_wait = o->max_wait,
                           .random = retry_random,
                           .budget = o->wait_budget}};
+    ahead_init(&t->ahead);
     http_options h = {o->ca_file, o->timeout, o->stop, o->log};
     auth_init(&t->auth, &t->o, NULL);
     if (o->max_attempts < 1) return err_set(e, ST_USAGE, "source.max_attempts must be at least 1");
@@ -24,6 +121,8 @@ status talk_init(talk *t, const source_options *o, err *e)
 
 void talk_release(talk *t)
 {
+    talk_drop(t);
+    ahead_release(&t->ahead);
     auth_release(&t->auth);
     http_free(t->http);
     http_wipe(&t->reply.body);
@@ -37,15 +136,23 @@ source_stats talk_statistics(const talk *t)
     return stats;
 }
 
+/* --- tries ----------------------------------------------------------------------------------- */
+
+static status send_with_token(talk *t, const talk_request *q, err *e)
+{
+    http_request r = {.url = q->url, .key = q->key, .limit = q->limit};
+    t->reply.again = false;
+    status st = auth_identify(&t->auth, &t->reply, &r.who, e);
+    return st ? st : http_send(t->http, &r, &t->reply, e);
+}
+
 /* One try: a token, if need be a new one, and the request. */
 static status try_once(talk *t, const talk_request *q, bool *renewed, err *e)
 {
     for (;;) {
-        http_request r = {.url = q->url, .key = q->key, .limit = q->limit};
-        t->reply.again = false;
-        status st = auth_identify(&t->auth, &t->reply, &r.who, e);
-        if (st) return st;
-        st = http_send(t->http, &r, &t->reply, e);
+        bool is_there;
+        status st = take_ahead(t, q, &is_there, e);
+        if (!is_there) st = send_with_token(t, q, e);
         if (st) return st;
         if (t->reply.status >= 200 && t->reply.status < 300) return q->take(q->ctx, &t->reply, e);
         const char *secrets[AUTH_SECRETS];

@@ -5,10 +5,27 @@
 #ifndef TAMIS_SOURCE_TALK_H
 #define TAMIS_SOURCE_TALK_H
 
+#include <pthread.h>
+
 #include "source/auth.h"
 #include "source/http.h"
 #include "source/retry.h"
 #include "source/source.h"
+
+/* A request that another thread makes. */
+typedef struct talk_ahead {
+    bool begun; /* and not waited for */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over; /* under the lock */
+    http *http;
+    http_reply *reply;
+    buf url;
+    http_request request;
+    status st;
+    err e;
+} talk_ahead;
 
 typedef struct talk {
     source_options o;
@@ -18,6 +35,7 @@ typedef struct talk {
     retry_policy retry;
     source_stats stats;
     double last_answer; /* monotonic; 0: none yet */
+    talk_ahead ahead;
 } talk;
 
 /* Copies the options, whose strings outlive it.  ST_USAGE: they cannot work.  Release in any
@@ -42,5 +60,12 @@ typedef struct talk_request {
 /* Gets an answer, source.page_delay after the last one.  ST_INCOMPLETE: not within the tries, or
  * stopped; else what take or explain said. */
 status talk_get(talk *t, const talk_request *q, err *e) MUST_USE;
+
+/* Sends what talk_get will be asked for next, while the caller does something else: its first try is
+ * then that answer.  Nothing is sent where talk_get would wait first or need a token.  Until
+ * talk_get or talk_drop, nothing else may be done with `t`. */
+void talk_begin(talk *t, const talk_request *q);
+/* Does without the answer; no-op if none is under way. */
+void talk_drop(talk *t);
 
 #endif

@@ -113,8 +113,21 @@ static int missing(const model *m)
 typedef struct outcome {
     slice_next end;
     int requests, passes;
+    int foreseen; /* requests that could be told from the page before */
     const char *why;
 } outcome;
+
+/* Feeds a page; *foreseen: the page alone says that the next one follows.  Then it must. */
+static slice_next feed(slice *s, const slice_page *p, unsigned passes_left, const char **why,
+                       bool *foreseen)
+{
+    uint32_t page = s->page;
+    *foreseen = slice_goes_on(s, p->n_records, p->total);
+    slice_next next = slice_feed(s, p, passes_left, why);
+    if (*foreseen && (next != SLICE_MORE || s->page != page + 1))
+        fail_msg("after page %u: %d, page %u", page, (int)next, s->page);
+    return next;
+}
 
 static outcome read_slice(model *m, uint32_t page_size, unsigned passes)
 {
@@ -127,7 +140,9 @@ static outcome read_slice(model *m, uint32_t page_size, unsigned passes)
         /* Rows are "there all the time" from the first answer on. */
         if (s.page == 1 && s.seen == 0) begin_pass(m);
         slice_page p = answer(m, &s);
-        o.end = slice_feed(&s, &p, passes - (unsigned)o.passes, &o.why);
+        bool foreseen;
+        o.end = feed(&s, &p, passes - (unsigned)o.passes, &o.why, &foreseen);
+        o.foreseen += foreseen;
         if (o.end == SLICE_AGAIN) {
             o.passes++;
             assert_int_equal(s.page, 1);
@@ -145,7 +160,7 @@ static outcome read_slice(model *m, uint32_t page_size, unsigned passes)
 /* --- schedules ------------------------------------------------------------------------------ */
 
 typedef struct tally {
-    int schedules, finished, given_up, unseeable_loss;
+    int schedules, finished, given_up, unseeable_loss, requests, foreseen;
 } tally;
 
 static void run_schedules(const char *name, model kind, int n, tally *t)
@@ -159,6 +174,8 @@ static void run_schedules(const char *name, model kind, int n, tally *t)
         for (int i = (int)roll(m, 120); i > 0; i--) insert(m, 0);
         outcome o = read_slice(m, 1 + roll(m, 20), SLICE_PASSES);
         t->schedules++;
+        t->requests += o.requests;
+        t->foreseen += o.foreseen;
         t->finished += o.end == SLICE_FINISHED;
         t->given_up += o.end == SLICE_GIVE_UP;
         if (o.end == SLICE_FINISHED && missing(m)) {
@@ -178,6 +195,7 @@ static void test_still(void **state)
     tally t;
     run_schedules("still", (model){0}, 2000, &t);
     assert_int_equal(t.finished, t.schedules);
+    assert_true(t.foreseen > t.requests * 8 / 10); /* `requests` counts no last ones */
     run_schedules("still, capped pages", (model){.cap = 3}, 2000, &t);
     assert_int_equal(t.finished, t.schedules);
 }
@@ -264,7 +282,8 @@ static void play(const char *name, const step *steps, size_t n, unsigned passes_
     for (size_t i = 0; i < n; i++) {
         const char *why = NULL;
         slice_page p = {steps[i].n_records, steps[i].n_new, steps[i].total, INSTANT_MIN};
-        slice_next next = slice_feed(&s, &p, passes_left, &why);
+        bool foreseen;
+        slice_next next = feed(&s, &p, passes_left, &why, &foreseen);
         if (next != steps[i].want || (next != SLICE_FINISHED && s.page != steps[i].page))
             fail_msg("%s, step %zu: %d, page %u", name, i + 1, (int)next, s.page);
         assert_non_null(why);

@@ -3,6 +3,7 @@
  * Each scenario of fault_tenant.py is a server of its own, in a child process.  After each, the
  * secret and the tokens must not be found in any message or log line. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,10 +100,13 @@ typedef struct run {
     err e;
 } run;
 
+static pthread_t caller;
+
 static void log_line(void *ctx, log_level level, const char *line)
 {
     buf *log = ctx;
     (void)level;
+    assert_true(pthread_equal(pthread_self(), caller));
     buf_z(log, line);
     buf_char(log, '\n');
 }
@@ -110,6 +114,7 @@ static void log_line(void *ctx, log_level level, const char *line)
 static void begin(run *r, const char *scenario)
 {
     *r = (run){.scenario = scenario};
+    caller = pthread_self();
     sscanf(tell("start", scenario), "listening %99s %255s", r->url, r->ca);
     snprintf(r->token_url, sizeof r->token_url, "%s/oauth/token", r->url);
     r->logger = (logger){.say = log_line, .ctx = &r->log};
@@ -370,6 +375,118 @@ static void test_page_delay(void **state)
     finish(&r, 1, 2);
 }
 
+/* --- ahead ----------------------------------------------------------------------------------- */
+
+static void ask_ahead(run *r, uint32_t page)
+{
+    source_query q = {.after = INSTANT_MIN, .page = page, .page_size = 10};
+    source_ask_ahead(r->source, &q);
+}
+
+static int pages_asked_for(void)
+{
+    js *seen = report();
+    int n = (int)js_number(js_get(seen, "pages"), -1);
+    js_free(seen);
+    return n;
+}
+
+/* Waits until the server has had as many requests for pages. */
+static void await_pages(int n)
+{
+    double end = clock_monotonic() + 10;
+    while (pages_asked_for() < n && clock_monotonic() < end) clock_sleep(0.02, NULL);
+    assert_int_equal(pages_asked_for(), n);
+}
+
+static void test_ahead(void **state)
+{
+    (void)state;
+    need_python();
+    run r;
+    begin(&r, "plain");
+    open_it(&r);
+    ask_ahead(&r, 1); /* without a token nothing is sent */
+    assert_int_equal(get(&r, 1), ST_OK);
+    assert_int_equal(r.page.n_records, 10);
+    str first = r.page.records[0];
+    ask_ahead(&r, 3);
+    await_pages(2);
+    assert_non_null(memmem(first.p, first.n, "int_24", 6)); /* the page is as it was */
+    assert_int_equal(get(&r, 3), ST_OK);
+    assert_int_equal(r.page.n_records, 5);
+    ask_ahead(&r, 3);
+    await_pages(3);
+    assert_int_equal(get(&r, 1), ST_OK); /* another question: its own answer */
+    assert_int_equal(r.page.n_records, 10);
+    finish(&r, 1, 4);
+}
+
+/* An answer that came ahead is a first try like others. */
+static void test_what_goes_wrong_ahead(void **state)
+{
+    (void)state;
+    need_python();
+    static const struct {
+        const char *scenario;
+        int tokens, pages;
+        unsigned retries;
+    } cases[] = {{"mid_run_401", 2, 3, 0}, {"later_503", 1, 3, 1}, {"later_cut", 1, 3, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        run r;
+        begin(&r, cases[i].scenario);
+        open_it(&r);
+        assert_int_equal(get(&r, 1), ST_OK);
+        ask_ahead(&r, 2);
+        if (get(&r, 2)) fail_msg("%s: %s", cases[i].scenario, r.e.msg);
+        assert_int_equal(r.page.n_records, 10);
+        assert_int_equal(source_statistics(r.source).retries, cases[i].retries);
+        finish(&r, cases[i].tokens, cases[i].pages);
+    }
+}
+
+static void test_no_delay_no_ahead(void **state)
+{
+    (void)state;
+    need_python();
+    run r;
+    begin(&r, "plain");
+    r.o.page_delay = 0.4;
+    open_it(&r);
+    assert_int_equal(get(&r, 1), ST_OK);
+    double began = clock_monotonic();
+    ask_ahead(&r, 2);
+    assert_int_equal(get(&r, 2), ST_OK);
+    assert_true(clock_monotonic() - began > 0.35);
+    finish(&r, 1, 2);
+}
+
+/* What is under way is left within a second or so, and the source works on. */
+static void test_drop_ahead(void **state)
+{
+    (void)state;
+    need_python();
+    run r;
+    begin(&r, "later_silent");
+    r.o.timeout = 20;
+    open_it(&r);
+    source_drop_ahead(r.source);
+    assert_int_equal(get(&r, 1), ST_OK);
+    double began = clock_monotonic();
+    ask_ahead(&r, 2);
+    await_pages(2);
+    source_drop_ahead(r.source);
+    assert_true(clock_monotonic() - began < 5);
+    assert_int_equal(get(&r, 1), ST_OK);
+    ask_ahead(&r, 2);
+    await_pages(4);
+    began = clock_monotonic();
+    source_close(r.source);
+    assert_true(clock_monotonic() - began < 5);
+    open_it(&r);
+    finish(&r, -1, 4);
+}
+
 /* --- no connection, no trust ----------------------------------------------------------------- */
 
 /* matrix: 20 */
@@ -535,7 +652,8 @@ static void raise_stop(int signal)
     stopped = 1;
 }
 
-static void stop_during(const char *scenario, uint32_t first, uint32_t second, double page_delay)
+static void stop_during(const char *scenario, uint32_t first, uint32_t second, double page_delay,
+                        bool ahead)
 {
     run r;
     begin(&r, scenario);
@@ -549,6 +667,7 @@ static void stop_during(const char *scenario, uint32_t first, uint32_t second, d
     assert_true(signal(SIGALRM, raise_stop) != SIG_ERR);
     double began = clock_monotonic();
     setitimer(ITIMER_REAL, &timer, NULL);
+    if (ahead) ask_ahead(&r, second);
     assert_int_equal(get(&r, second), ST_INCOMPLETE);
     assert_non_null(strstr(r.e.msg, "interrupted"));
     assert_true(clock_monotonic() - began < 3);
@@ -560,9 +679,10 @@ static void test_stop(void **state)
 {
     (void)state;
     need_python();
-    stop_during("silent", 0, 1, 0);
-    stop_during("plain", 1, 2, 20);
-    stop_during("throttle_wait", 0, 1, 0);
+    stop_during("silent", 0, 1, 0, false);
+    stop_during("plain", 1, 2, 20, false);
+    stop_during("throttle_wait", 0, 1, 0, false);
+    stop_during("later_silent", 1, 2, 0, true);
 }
 
 int main(void)
@@ -577,6 +697,10 @@ int main(void)
         cmocka_unit_test(test_short_lived_token),
         cmocka_unit_test(test_goes_on_after_a_failure),
         cmocka_unit_test(test_page_delay),
+        cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_what_goes_wrong_ahead),
+        cmocka_unit_test(test_no_delay_no_ahead),
+        cmocka_unit_test(test_drop_ahead),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unknown_host),
         cmocka_unit_test(test_tls),
