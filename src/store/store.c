@@ -334,24 +334,30 @@ void store_set_origin(store *s, origin from)
 
 status store_put(store *s, str id, instant at, str raw, put_result *out, err *e)
 {
-    unsigned char hash[SHA256_SIZE];
+    store_form form = {0};
+    sha256_of(raw, form.hash);
+    return store_put_formed(s, id, at, raw, &form, out, e);
+}
+
+status store_put_formed(store *s, str id, instant at, str raw, const store_form *form,
+                        put_result *out, err *e)
+{
     known k;
     bool forgotten;
     status st = may_write(s, e);
     if (st == ST_OK) st = store_is_forgotten(s, id, &forgotten, e);
     *out = PUT_FORGOTTEN;
     if (st || forgotten) return st;
-    sha256_of(raw, hash);
-    st = look_up(s, id, hash, &k, e);
+    st = look_up(s, id, form->hash, &k, e);
     if (st) return st;
     *out = !k.number ? PUT_NEW : k.same ? PUT_SAME : PUT_UPDATED;
     value source = integer(s->from), number = integer(k.number);
     if (*out == PUT_SAME)
         return k.lacks_source ? change(s, Q_SET_SOURCE, VALUES(source, number), e) : ST_OK;
-    st = pack(s, raw, e);
+    if (!form->packed.n) st = pack(s, raw, e);
     if (st) return st;
-    value seconds = integer(at.s), ns = integer(at.ns), sum = hash_blob(hash);
-    value packed = blob(buf_view(&s->packed));
+    value seconds = integer(at.s), ns = integer(at.ns), sum = hash_blob(form->hash);
+    value packed = blob(form->packed.n ? form->packed : buf_view(&s->packed));
     st = k.number
              ? change(s, Q_CHANGE_INTERACTION, VALUES(seconds, ns, sum, source, packed, number), e)
              : change(s, Q_ADD_INTERACTION, VALUES(blob(id), seconds, ns, sum, source, packed), e);

@@ -46,6 +46,16 @@ void store_set_origin(store *s, origin from);
  * with the same bytes keeps its own, unless that is unknown. */
 status store_put(store *s, str id, instant at, str raw, put_result *out, err *e) MUST_USE;
 
+/* What is stored of a record's bytes: their SHA-256 and, unless it is empty, the packed record as
+ * base/compress.h makes it.  Any thread can make it. */
+typedef struct store_form {
+    unsigned char hash[SHA256_SIZE];
+    str packed;
+} store_form;
+/* As store_put, of a record that has its form already. */
+status store_put_formed(store *s, str id, instant at, str raw, const store_form *form,
+                        put_result *out, err *e) MUST_USE;
+
 /* Keeps a record that cannot be used, once for each content (*is_new false: known). */
 status store_put_rejected(store *s, str raw, const char *reason, bool *is_new, err *e) MUST_USE;
 
