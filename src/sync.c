@@ -1,5 +1,9 @@
 /* sync.c - joins source, slices and store: ask for a page, keep it, move on.
  *
+ * Where a page says by itself that another one follows (it is full, and the server counts more rows
+ * than have been seen), that one is asked for while the page is kept.  Requests are the same, in the
+ * same order, as without: what a page's rows can change is asked for after they are kept.
+ *
  * The records of a page, the set of records seen and the slice's progress commit together,
  * so a killed run goes on where the last page ended and nothing is counted twice.  A row
  * that had not settled when the slice began (younger than source.settle) is counted but
@@ -19,6 +23,7 @@
 #include "curate/redact_record.h"
 #include "source/file.h"
 #include "source/slices.h"
+#include "sync_prepare.h"
 
 /* --- one record ----------------------------------------------------------------------------- */
 
@@ -89,28 +94,38 @@ static status redact(keeping *k, str raw, bool *fits, err *why, err *e)
     return ST_OK;
 }
 
-/* Keeps a raw record, or rejects it, or passes over one that was forgotten.  *id is empty for the
- * last two; it lives in the scratch. */
-static status keep(keeping *k, str raw, const char *where, str *id, instant *at, err *e)
+/* Puts it into the store as it is, or redacted. */
+static status put(keeping *k, str raw, const prepared *p, put_result *how, err *e)
 {
+    const interaction *i = &p->of;
+    if (k->redactor) return store_put(k->store, i->id, i->at, buf_view(&k->redacted), how, e);
+    if (p->has_form) return store_put_formed(k->store, i->id, i->at, raw, &p->form, how, e);
+    return store_put(k->store, i->id, i->at, raw, how, e);
+}
+
+/* Keeps a raw record, or rejects it, or passes over one that was forgotten.  *id is empty for the
+ * last two; it lives as long as what was prepared. */
+static status keep(keeping *k, str raw, const prepared *p, const char *where, str *id, instant *at,
+                   err *e)
+{
+    const interaction *i = &p->of;
     err why = {0};
-    interaction i;
     bool fits = true;
     put_result how;
     *id = (str){0};
     k->counts->received++;
-    if (record_parse(raw, &k->scratch, &i, &why)) {
-        if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
-        return reject(k, raw, i.id, where, &why, e);
+    if (p->why) {
+        why = *p->why;
+        return reject(k, raw, i->id, where, &why, e);
     }
-    *at = i.at;
-    bool unsettled = instant_cmp(i.at, k->leave_from) > 0 && instant_cmp(i.at, k->leave_to) <= 0;
+    *at = i->at;
+    bool unsettled = instant_cmp(i->at, k->leave_from) > 0 && instant_cmp(i->at, k->leave_to) <= 0;
     status st = k->redactor && !unsettled ? redact(k, raw, &fits, &why, e) : ST_OK;
     if (st) return st;
-    if (!fits) return reject(k, raw, i.id, where, &why, e);
-    *id = i.id;
+    if (!fits) return reject(k, raw, i->id, where, &why, e);
+    *id = i->id;
     if (unsettled) return ST_OK;
-    st = store_put(k->store, i.id, i.at, k->redactor ? buf_view(&k->redacted) : raw, &how, e);
+    st = put(k, raw, p, &how, e);
     if (st) return st;
     if (how == PUT_FORGOTTEN) *id = (str){0}; /* no word of it anywhere */
     k->counts->forgotten += how == PUT_FORGOTTEN;
@@ -136,6 +151,9 @@ typedef struct reading {
     uint64_t short_of;             /* rows that the last pass had when it lacked some */
     uint64_t cap; /* rows that the server seems to give at most; 0: nothing is known */
     source_page page;
+    preparer *preparer;
+    const prepared *prepared; /* [page.n_records] */
+    bool mostly_new;          /* the last page was: the next one's records may as well be packed */
     keeping keeping;
 } reading;
 
@@ -171,8 +189,14 @@ static bool is_outside(const reading *r, const source_query *q)
     return instant_cmp(r->last, q->before) >= 0 || instant_cmp(r->first, lowest) < 0;
 }
 
+static uint64_t stored(const reading *r)
+{
+    return r->keeping.counts->added + r->keeping.counts->updated;
+}
+
 static status keep_page(reading *r, slice_page *brought, err *e)
 {
+    uint64_t before = stored(r);
     r->first = INSTANT_MAX;
     r->last = INSTANT_MIN;
     for (size_t n = 0; n < r->page.n_records; n++) {
@@ -182,7 +206,7 @@ static status keep_page(reading *r, slice_page *brought, err *e)
         instant at;
         bool is_new;
         snprintf(where, sizeof where, "record %zu of page %u", n + 1, r->slice.page);
-        status st = keep(&r->keeping, raw, where, &id, &at, e);
+        status st = keep(&r->keeping, raw, &r->prepared[n], where, &id, &at, e);
         if (st) return st;
         if (id.n) note_instant(r, at);
         if (id.n && instant_cmp(at, r->slice.hi) <= 0 && instant_cmp(at, brought->newest) > 0)
@@ -192,6 +216,7 @@ static status keep_page(reading *r, slice_page *brought, err *e)
         if (st) return st;
         brought->n_new += is_new;
     }
+    r->mostly_new = 2 * (stored(r) - before) > r->page.n_records;
     if (instant_cmp(r->first, r->last) <= 0) {
         r->some_first = r->first;
         r->some_last = r->last;
@@ -368,20 +393,50 @@ done:
     return st;
 }
 
+/* Whether a slice of so many rows is one to cut. */
+static bool too_large(const reading *r, int64_t total)
+{
+    return total > (r->cap ? (int64_t)r->cap : RESULT_CAP);
+}
+
+/* Asks for the next page where nothing about the rows of this one can make it another. */
+static void ask_ahead(reading *r)
+{
+    source_query q = question(&r->slice);
+    if (r->page.refused || !slice_goes_on(&r->slice, r->page.n_records, r->page.total)) return;
+    if (q.page == 1 && r->ranges != RANGES_NO && too_large(r, r->page.total)) return;
+    r->first = INSTANT_MAX;
+    r->last = INSTANT_MIN;
+    for (size_t n = 0; q.is_range && n < r->page.n_records; n++)
+        if (!r->prepared[n].why) note_instant(r, r->prepared[n].of.at);
+    if (is_outside(r, &q)) return;
+    q.page++;
+    source_ask_ahead(r->source, &q);
+}
+
+static status prepare_page(reading *r, err *e)
+{
+    prepare_extent extent = r->o->redactor  ? PREPARE_READ
+                            : r->mostly_new ? PREPARE_PACK
+                                            : PREPARE_HASH;
+    return preparer_run(r->preparer, r->page.records, r->page.n_records, extent, &r->prepared, e);
+}
+
 /* One page: asked for, kept, and the slice cut if it holds too much. */
 static status read_page(reading *r, progress *p, err *e)
 {
     source_query q = question(&r->slice);
     bool is_cut;
     status st = source_get(r->source, &q, &r->page, e);
+    if (st == ST_OK) st = prepare_page(r, e);
     if (st) return st;
     if (r->fresh && !r->page.refused) heed_server_clock(r);
     r->fresh = false;
+    ask_ahead(r);
     leave_unsettled(r);
     st = commit_page(r, &q, p, e);
     if (st) return st;
-    int64_t most = r->cap ? (int64_t)r->cap : RESULT_CAP;
-    bool too_many = q.page == 1 && p->next == SLICE_MORE && r->slice.total_last > most;
+    bool too_many = q.page == 1 && p->next == SLICE_MORE && too_large(r, r->slice.total_last);
     bool capped = p->why == slice_lacks_rows && looks_capped(r, p->seen);
     if (!too_many && !capped) return ST_OK;
     st = cut(r, &is_cut, e);
@@ -469,13 +524,16 @@ status sync_run(store *s, source *src, const sync_options *o, sync_counts *count
                              .redactor = o->redactor,
                              .comfort = "; it is kept as received (tamis status)"}};
     bool none = false;
-    status st = recall_ranges(&r, e);
+    status st = preparer_new(0, &r.preparer, e);
+    if (st == ST_OK) st = recall_ranges(&r, e);
     while (st == ST_OK && !none) {
         st = next_slice(&r, &none, e);
         if (st == ST_OK && !none) st = read_slice(&r, e);
     }
+    source_drop_ahead(src);
     log_progress_end(o->log, "fetching", counts->received);
     source_page_release(&r.page);
+    preparer_free(r.preparer);
     keeping_release(&r.keeping);
     return st;
 }
@@ -497,10 +555,12 @@ static status import_record(void *ctx, str raw, err *e)
     char where[ERR_CAP / 2];
     str id;
     instant at;
+    prepared p;
     if (im->stop && *im->stop)
         return err_set(e, ST_INCOMPLETE, "interrupted; run again to import all of %s", im->path);
     snprintf(where, sizeof where, "%s: record %llu", im->path, (unsigned long long)++im->n);
-    status st = keep(&im->keeping, raw, where, &id, &at, e);
+    status st = prepare_record(raw, &im->keeping.scratch, &p, e);
+    if (st == ST_OK) st = keep(&im->keeping, raw, &p, where, &id, &at, e);
     if (st || im->n % IMPORT_BATCH) return st;
     arena_reset(&im->keeping.scratch);
     log_progress(im->keeping.log, "importing", im->n, 0);

@@ -197,6 +197,29 @@ def test_one_new_token_for_a_401(place, few, expected):
     check_is(place, expected(few))
 
 
+# The next page is asked for while one is kept
+
+AHEAD = ["429 without a header", "503 twice", "cut short", "reset", "401 for once",
+         "token revoked", "empty page in the middle", "total too small for once",
+         "total too large for once", "total too small", "total zero", "no total",
+         "the same page again and again", "a page given twice", "nothing beyond a limit"]
+
+
+@pytest.mark.parametrize("name", [None, *AHEAD])
+def test_asking_ahead_asks_for_nothing_else(make_place, few, name):
+    """The same requests in the same order as with a delay, with which nothing is asked ahead."""
+    asked = []
+    for delay in "0", "30ms":
+        place = make_place(few, name="delay " + delay).configure(
+            source={"page_size": 10, "page_delay": delay, "max_wait": "5s", "max_attempts": 4})
+        if name:
+            CASES[name][0](place.tenant)
+        place.run("sync", "--quiet")
+        place.run("sync", "--quiet")
+        asked.append([(r.path, r.page, r.query.get("filter")) for r, _ in place.tenant.log])
+    assert asked[0] == asked[1] and len(asked[0]) > 4
+
+
 # The tenant changes while it is read
 
 def while_reading(make_place, few, change, number=3, **source):
