@@ -48,6 +48,7 @@ def pytest_configure(config):
     if PATIENCE != 1:
         subprocess.Popen = PatientPopen
     config.addinivalue_line("markers", "slow: takes long; left out with TAMIS_SLOW=0")
+    config.addinivalue_line("markers", "native: looks at what is another under valgrind")
     config.addinivalue_line("markers", "matrix(row): of the fault matrix, docs/RELIABILITY.md")
 
 

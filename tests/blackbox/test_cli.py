@@ -325,6 +325,7 @@ def test_reader_that_goes_away(filled, args):
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("closed", [[1], [2], [0, 1, 2]])
 def test_closed_descriptors(make_place, few, expected, closed):
     """`tamis run >&-` must not write into whatever got that number instead."""

@@ -753,6 +753,7 @@ def test_interrupted_while_embedding(make_place, demo, expected):
 
 
 @pytest.mark.matrix(31)
+@pytest.mark.native
 def test_two_at_once(place, few, expected):
     place.tenant.fault(faults.page(1), faults.delay(3), times=1)
     first = place.start("run")

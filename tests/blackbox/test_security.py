@@ -42,6 +42,7 @@ def core_after(process):
     return os.WCOREDUMP(how)
 
 
+@pytest.mark.native
 def test_no_core_file(place):
     """Token and secret lie in memory: a crash must not write them to a disk."""
     other = subprocess.Popen(["sleep", "60"], cwd=place.dir, preexec_fn=allow_core_files)
