@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n; i++) unit[i] = (uint32_t)i;
     status st = isa_choose(&set, &e);
     if (st == ST_OK) st = pool_new(atoi(argv[4]), &p, &e);
-    greedy_input in = {.vectors = vectors,
+    greedy_input in = {.vectors.rows = vectors,
                        .n_vectors = n,
                        .dim = DIM,
                        .unit = unit,

@@ -129,7 +129,7 @@ static const command commands[] = {
      "gets {\"line\", \"kept_line\", \"score\"} for each other one, lines counted from 1.\n"
      "With --vectors FILE --dim D it reads rows of D little-endian float32 in place of texts,\n"
      "scales them to unit length, and prints the numbers of the kept rows, one a line.\n"
-     "The figures go to standard error.\n",
+     "The figures go to standard error.  --set dedup.memory=512M limits what comparing holds.\n",
      "  tamis dedup faq.jsonl > distinct.jsonl\n"
      "  tamis dedup --field question --group lang --removed gone.jsonl faq.jsonl.gz\n"
      "  tamis embed < texts.txt | tamis dedup --vectors - --dim 384 --threshold 0.9\n",

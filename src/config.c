@@ -23,7 +23,8 @@ typedef enum {
     KEY_NUMBER,
     KEY_COUNT,
     KEY_DURATION,
-    KEY_INSTANT
+    KEY_INSTANT,
+    KEY_SIZE /* or empty; changes how something is made, never what */
 } key_type;
 
 typedef struct key {
@@ -134,6 +135,10 @@ static const key keys[] = {
     {"dedup", "pins", KEY_TEXT, AT(dedup.pins), "", NULL, 0, 0,
      "a file of turns to keep or drop whatever the cosine says, a line each: keep ID, drop ID, or "
      "ID/TURN"},
+    {"dedup", "memory", KEY_SIZE, AT(dedup.memory), "", NULL, 0, 0,
+     "most that comparing may hold in memory, such as 512M or 2G; beyond that vectors lie in a "
+     "file "
+     "meanwhile; empty: no limit"},
     {"guard", "max_loss", KEY_NUMBER, AT(guard.max_loss), "1", NULL, 0, 1,
      "share of its well-rated turns that a bot may lose to near-duplicates; those that lose more "
      "are "
@@ -269,6 +274,7 @@ static status check_number(const key *k, str value, double v, err *e)
 static status set_text(config *c, const key *k, str value, err *e)
 {
     instant at;
+    uint64_t bytes = 0;
     if (k->type == KEY_CHOICE && !is_choice(k->choices, value))
         return err_set(e, ST_USAGE, "%s.%s = %.*s: it must be one of %s", k->section, k->name,
                        STR_FMT(value), k->choices);
@@ -277,6 +283,8 @@ static status set_text(config *c, const key *k, str value, err *e)
                        STR_FMT(value), k->choices);
     if (k->type == KEY_INSTANT && value.n && !instant_parse(value, &at))
         return misfit(k, value, "it must be a time such as 2026-01-31T00:00:00Z", e);
+    if (k->type == KEY_SIZE && value.n && !(size_parse(value, &bytes) && bytes))
+        return misfit(k, value, "it must be a size such as 512M or 2G", e);
     str copy = arena_str(&c->texts, value);
     if (!copy.p) return err_nomem(e, "reading the configuration");
     *(const char **)((char *)c + k->at) = copy.p;
@@ -291,6 +299,7 @@ static status set_value(config *c, const key *k, str value, err *e)
     case KEY_CHOICE:
     case KEY_LIST:
     case KEY_INSTANT:
+    case KEY_SIZE:
         return set_text(c, k, value, e);
     case KEY_DURATION:
         if (!duration_parse(value, &v))
@@ -482,6 +491,7 @@ void config_write_settings(const config *c, buf *out)
     for (size_t i = 0; i < N_KEYS; i++) {
         const key *k = &keys[i];
         const char *value = (const char *)c + k->at;
+        if (k->type == KEY_SIZE) continue;
         buf_fmt(out, "%s.%s = ", k->section, k->name);
         if (k->type == KEY_NUMBER || k->type == KEY_COUNT)
             number_write_json(out, *(const double *)value);
@@ -501,7 +511,7 @@ static void describe(const config *c, const char *const *sections, buf *out)
         const char *value = (const char *)c + k->at;
         bool matters = false;
         for (const char *const *s = sections; *s; s++) matters |= strcmp(k->section, *s) == 0;
-        if (!matters) continue;
+        if (!matters || k->type == KEY_SIZE) continue;
         if (k->type == KEY_NUMBER || k->type == KEY_COUNT)
             buf_fmt(out, "%s.%s=%.17g\n", k->section, k->name, *(const double *)value);
         else

@@ -32,7 +32,7 @@ typedef struct config {
     } embed;
     struct {
         double threshold;
-        const char *domain, *keep, *answers, *pins;
+        const char *domain, *keep, *answers, *pins, *memory;
     } dedup;
     struct {
         double max_loss, floor;
@@ -71,14 +71,15 @@ status config_set(config *c, const char *setting, err *e) MUST_USE;
 /* The commented file that `tamis init` writes: every key with its default. */
 void config_write_template(buf *out);
 
-/* Appends every key with its value, "section.key = value" a line; nothing in it is secret. */
+/* Appends every key with its value, "section.key = value" a line, but for limits of memory, which
+ * change nothing that is made; nothing in it is secret. */
 void config_write_settings(const config *c, buf *out);
 
 /* Whether the values go together.  ST_USAGE: shares of [split] that make more than 1. */
 status config_check(const config *c, err *e) MUST_USE;
 
 /* Appends what the exported data set depends on ([filter], [redact], [embed], [dedup],
- * [guard]) as one text, to tell whether a curation is still current. */
+ * [guard], but for dedup.memory) as one text, to tell whether a curation is still current. */
 void config_describe_curation(const config *c, buf *out);
 
 /* Appends, in the same form, what the exported files depend on besides. */

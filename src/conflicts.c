@@ -93,15 +93,16 @@ static void list_answers(finding *f)
 
 static void judge(finding *f, const units *u)
 {
+    float x[VECTORS_DIM], y[VECTORS_DIM];
     for (size_t k = 0; k < f->n_groups; k++) {
         group *g = &f->groups[k];
         for (uint32_t i = g->from; i < g->to; i++) {
             const uint32_t member = f->members[i];
             f->scores[member] = 2;
             if (!differs(f, g, member)) continue;
-            const float *x = u->vectors + (size_t)u->of[f->answer[g->kept]] * u->dim;
-            const float *y = u->vectors + (size_t)u->of[f->answer[member]] * u->dim;
-            double cosine = cosine_exact(x, y, u->dim);
+            const uint32_t a = u->of[f->answer[g->kept]], b = u->of[f->answer[member]];
+            double cosine = cosine_exact(vectors_row(&u->vectors, u->dim, a, x),
+                                         vectors_row(&u->vectors, u->dim, b, y), u->dim);
             if (cosine >= f->job->config->conflicts.below) continue;
             f->scores[member] = cosine;
             g->n++;
@@ -120,8 +121,9 @@ static status compare_answers(finding *f, err *e)
     status st = isa_choose(&set, e);
     if (st == ST_OK) st = pool_new(f->job->n_threads, &p, e);
     if (st == ST_OK) st = model_open(f->job->model_dir, &m, e);
-    if (st == ST_OK) st = units_gather(f->job, &f->answers, m, p, set, &u, e);
+    if (st == ST_OK) st = units_gather_beside(f->job, &f->answers, m, p, set, NULL, &u, e);
     if (st == ST_OK) judge(f, &u);
+    if (st == ST_OK) st = vectors_check(&u.vectors, e);
     units_release(&u);
     model_free(m);
     pool_free(p);

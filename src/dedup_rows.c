@@ -23,7 +23,7 @@ typedef unsigned long long ull;
 
 void dedup_rows_release(dedup_rows *r)
 {
-    free(r->vectors);
+    vectors_release(&r->vectors);
     free(r->unit);
     free(r->group);
     free(r->line);
@@ -54,6 +54,31 @@ static status more_rows(dedup_rows *r, err *e)
     return ST_OK;
 }
 
+budget dedup_rows_budget(const dedup_rows *r, const pool *p)
+{
+    return (budget){r->n_vectors, r->n, r->dim, (uint64_t)pool_size(p)};
+}
+
+/* Room for so many more vectors. */
+static status more_vectors(dedup_rows *r, size_t n, err *e)
+{
+    enum { FIRST = 4096 };
+    const char *set = getenv("TMPDIR");
+    if (r->memory && r->vectors.file) return ST_OK;
+    if (r->memory) return vectors_new(0, r->dim, 0, set && *set ? set : "/var/tmp", &r->vectors, e);
+    if (r->n_vectors + n <= r->cap_vectors) return ST_OK;
+    size_t cap = 2 * (r->n_vectors + n) + FIRST;
+    if (!widen(&r->vectors.rows, cap, r->dim * sizeof(float))) return err_nomem(e, "reading rows");
+    r->cap_vectors = cap;
+    return ST_OK;
+}
+
+static void look_at_limit(dedup_rows *r, const pool *p)
+{
+    const budget b = dedup_rows_budget(r, p);
+    r->is_over |= r->memory && r->memory < budget_least(&b);
+}
+
 /* --- texts ---------------------------------------------------------------------------------- */
 
 typedef struct reading {
@@ -69,7 +94,7 @@ typedef struct reading {
     str *batch;           /* [n_batch] texts without a vector yet, the last n_batch of `texts` */
     size_t n_batch, batch_bytes;
     arena batch_texts;
-    size_t cap_vectors;
+    float *fresh; /* [BATCH_TEXTS, dim] their vectors, if those go to a file */
 } reading;
 
 static void reading_release(reading *x)
@@ -82,6 +107,7 @@ static void reading_release(reading *x)
     arena_release(&x->keys);
     arena_release(&x->batch_texts);
     free(x->batch);
+    free(x->fresh);
 }
 
 static status bad_line(const reading *x, err *e, const char *why, const char *name)
@@ -95,8 +121,11 @@ static status ensure_model(reading *x, err *e)
     if (x->embedder) return ST_OK;
     status st = model_open(x->job->model_dir, &x->model, e);
     if (st == ST_OK) st = embedder_new(x->model, x->isa, x->pool, &x->embedder, e);
-    if (st == ST_OK) x->r->dim = model_dim(x->model);
-    return st;
+    if (st) return st;
+    x->r->dim = model_dim(x->model);
+    if (!x->r->memory) return ST_OK;
+    x->fresh = reallocarray(NULL, BATCH_TEXTS, x->r->dim * sizeof *x->fresh);
+    return x->fresh ? ST_OK : err_nomem(e, "embedding");
 }
 
 static status embed_batch(reading *x, err *e)
@@ -106,14 +135,14 @@ static status embed_batch(reading *x, err *e)
     embed_options o = {.stop = x->job->stop};
     if (!x->n_batch) return ST_OK;
     status st = ensure_model(x, e);
+    if (st == ST_OK) st = more_vectors(r, x->n_batch, e);
     if (st) return st;
-    if (r->n_vectors + x->n_batch > x->cap_vectors) {
-        size_t cap = 2 * x->cap_vectors + BATCH_TEXTS;
-        if (!widen(&r->vectors, cap, r->dim * sizeof *r->vectors)) return err_nomem(e, "embedding");
-        x->cap_vectors = cap;
-    }
-    st = embed_texts(x->embedder, x->batch, x->n_batch, r->vectors + r->n_vectors * r->dim, &o, e);
+    float *out = x->fresh ? x->fresh : r->vectors.rows + r->n_vectors * r->dim;
+    st = embed_texts(x->embedder, x->batch, x->n_batch, out, &o, e);
+    if (st == ST_OK && x->fresh)
+        st = vectors_put(&r->vectors, r->dim, r->n_vectors, x->n_batch, out, e);
     r->n_vectors += x->n_batch;
+    look_at_limit(r, x->pool);
     x->n_batch = x->batch_bytes = 0;
     arena_reset(&x->batch_texts);
     r->seconds_embed += clock_monotonic() - start;
@@ -129,9 +158,14 @@ static status take_text(reading *x, str text, uint32_t *unit, err *e)
     str key = {(const char *)digest, sizeof digest};
     *unit = intern_find(&x->texts, key);
     if (*unit != INTERN_NONE) return ST_OK;
-    str kept = arena_str(&x->keys, key), copy = arena_str(&x->batch_texts, text);
+    str kept = arena_str(&x->keys, key);
+    str copy = x->r->is_over ? kept : arena_str(&x->batch_texts, text);
     if (kept.p && copy.p) *unit = intern_add(&x->texts, kept);
     if (*unit == INTERN_NONE) return err_nomem(e, "reading rows");
+    if (x->r->is_over) {
+        x->r->n_vectors++;
+        return ST_OK;
+    }
     x->batch[x->n_batch++] = copy;
     x->batch_bytes += text.n;
     return x->n_batch == BATCH_TEXTS || x->batch_bytes > BATCH_BYTES ? embed_batch(x, e) : ST_OK;
@@ -219,7 +253,7 @@ static status take_object(reading *x, const js *object, str line, err *e)
     if (st == ST_OK) st = take_text(x, js_string(text), &r->unit[r->n], e);
     if (st) return st;
     r->line[r->n] = lines_number(x->in);
-    if (r->in_memory) {
+    if (r->in_memory && !r->is_over) {
         buf_str(&r->bytes, line);
         r->end[r->n] = r->bytes.n;
     }
@@ -274,7 +308,7 @@ static const char *input_name(const dedup_job *j)
 /* The row with zeros behind it, up to a multiple of 16: they change no cosine. */
 static status take_row(const dedup_job *j, const char *bytes, dedup_rows *r, err *e)
 {
-    float *v = r->vectors + r->n_vectors * r->dim;
+    float v[VECTORS_DIM];
     memset(v, 0, r->dim * sizeof *v);
     memcpy(v, bytes, j->dim * sizeof *v);
     double squares = 0;
@@ -287,6 +321,7 @@ static status take_row(const dedup_job *j, const char *bytes, dedup_rows *r, err
     for (size_t i = 0; fabs(squares - 1) > UNIT_SLACK && i < j->dim; i++)
         v[i] = (float)((double)v[i] * scale);
     status st = more_rows(r, e);
+    if (st == ST_OK && !r->is_over) st = vectors_put(&r->vectors, r->dim, r->n_vectors, 1, v, e);
     if (st) return st;
     r->unit[r->n] = (uint32_t)r->n_vectors++;
     r->group[r->n] = 0;
@@ -295,36 +330,29 @@ static status take_row(const dedup_job *j, const char *bytes, dedup_rows *r, err
 }
 
 /* Takes the whole rows of `bytes` and leaves the rest in it. */
-static status take_rows(const dedup_job *j, buf *bytes, size_t *cap, dedup_rows *r, err *e)
+static status take_rows(const dedup_job *j, buf *bytes, dedup_rows *r, err *e)
 {
     const size_t size = j->dim * sizeof(float), n = bytes->n / size;
-    if (r->n_vectors + n > *cap) {
-        size_t want = 2 * (r->n_vectors + n);
-        if (!widen(&r->vectors, want, r->dim * sizeof *r->vectors))
-            return err_nomem(e, "reading vectors");
-        *cap = want;
-    }
-    for (size_t i = 0; i < n; i++) {
-        status st = take_row(j, bytes->p + i * size, r, e);
-        if (st) return st;
-    }
+    status st = more_vectors(r, n, e);
+    for (size_t i = 0; st == ST_OK && i < n; i++) st = take_row(j, bytes->p + i * size, r, e);
+    if (st) return st;
     if (n) memmove(bytes->p, bytes->p + n * size, bytes->n - n * size);
     bytes->n -= n * size;
     return ST_OK;
 }
 
-status dedup_rows_of_vectors(const dedup_job *j, dedup_rows *r, err *e)
+status dedup_rows_of_vectors(const dedup_job *j, pool *p, dedup_rows *r, err *e)
 {
     enum { PIECE = 1 << 20, LANES = 16 };
     instream *in = NULL;
     buf bytes = {0};
-    size_t cap = 0;
     bool end = false;
     r->dim = (j->dim + LANES - 1) / LANES * LANES;
     status st = instream_open(j->path, &in, e);
     while (st == ST_OK && !end) {
         st = instream_read(in, PIECE, &bytes, &end, e);
-        if (st == ST_OK) st = take_rows(j, &bytes, &cap, r, e);
+        if (st == ST_OK) st = take_rows(j, &bytes, r, e);
+        look_at_limit(r, p);
         if (st == ST_OK && j->stop && *j->stop) st = err_set(e, ST_INCOMPLETE, "interrupted");
     }
     if (st == ST_OK && bytes.n)

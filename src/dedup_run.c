@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/lines.h"
+#include "base/number.h"
 #include "dedup/greedy.h"
 #include "dedup_rows.h"
 #include "export/export.h"
@@ -146,6 +147,11 @@ static status write_all(running *x, err *e)
 
 /* --- the run -------------------------------------------------------------------------------- */
 
+static const char *input_name(const dedup_job *j)
+{
+    return strcmp(j->path, "-") ? j->path : "standard input";
+}
+
 /* Looks at the input, and refuses to write over it. */
 static status look_at_input(running *x, err *e)
 {
@@ -162,13 +168,26 @@ static status look_at_input(running *x, err *e)
 
 static status read_rows(running *x, isa set, pool *p, err *e)
 {
-    if (x->job->dim) return dedup_rows_of_vectors(x->job, &x->rows, e);
+    if (!size_parse(str_from(x->job->memory), &x->rows.memory)) x->rows.memory = 0;
+    if (x->job->dim) return dedup_rows_of_vectors(x->job, p, &x->rows, e);
     return dedup_rows_of_lines(x->job, set, p, &x->rows, e);
+}
+
+/* As many vectors as the limit leaves room for, into memory. */
+static status bring_vectors(dedup_rows *r, const dedup_job *j, const pool *p, err *e)
+{
+    const budget b = dedup_rows_budget(r, p);
+    if (!r->memory || !r->n) return ST_OK;
+    if (r->memory < budget_least(&b)) return budget_refuse(&b, j->memory, input_name(j), e);
+    const size_t here = budget_here(&b, r->memory);
+    return vectors_bring(&r->vectors, r->dim, here < r->n_vectors ? here : r->n_vectors, e);
 }
 
 static status decide(running *x, isa set, pool *p, err *e)
 {
-    const dedup_rows *r = &x->rows;
+    dedup_rows *r = &x->rows;
+    status st = bring_vectors(r, x->job, p, e);
+    if (st) return st;
     greedy_input in = {.vectors = r->vectors,
                        .n_vectors = r->n_vectors,
                        .dim = r->dim,

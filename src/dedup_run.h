@@ -13,6 +13,7 @@ typedef struct dedup_job {
     const char *removed; /* the file for what was removed; NULL: none */
     size_t dim;          /* 0, or floats in a row, at most DEDUP_DIM_MAX */
     double threshold;
+    const char *memory; /* dedup.memory; empty: no limit */
     const char *model_dir;
     int n_threads;
     const logger *log;

@@ -1,7 +1,10 @@
 /* job.c - what a data set depends on, as text; the file of pins. */
 #include "job.h"
 
+#include <stdlib.h>
+
 #include "base/file.h"
+#include "base/number.h"
 
 void job_describe(const job *j, buf *out)
 {
@@ -55,6 +58,24 @@ status job_check_pins(const job *j, err *e)
 bool job_compares_answers(const job *j)
 {
     return strcmp(j->config->dedup.answers, "distinct") == 0;
+}
+
+uint64_t job_memory(const job *j)
+{
+    uint64_t bytes = 0;
+    return size_parse(str_from(j->config->dedup.memory), &bytes) ? bytes : 0;
+}
+
+const char *job_memory_dir(const job *j, buf *out)
+{
+    const char *set = getenv("TMPDIR"), *url = j->config->store.url, *slash = strrchr(url, '/');
+    if (set && *set)
+        buf_z(out, set);
+    else if (!slash)
+        buf_z(out, ".");
+    else
+        buf_add(out, url, slash == url ? 1 : (size_t)(slash - url));
+    return buf_cstr(out);
 }
 
 guard_options job_guard(const job *j)

@@ -45,6 +45,13 @@ status job_check_pins(const job *j, err *e) MUST_USE;
 /* dedup.answers = distinct: do the answers matter, too? */
 bool job_compares_answers(const job *j);
 
+/* Of dedup.memory: bytes; 0: no limit. */
+uint64_t job_memory(const job *j);
+
+/* Where what it leaves no room for lies meanwhile: TMPDIR, or the store's directory; NULL: no
+ * memory. */
+const char *job_memory_dir(const job *j, buf *out);
+
 /* Of [guard]. */
 guard_options job_guard(const job *j);
 

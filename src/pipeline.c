@@ -183,7 +183,7 @@ static status gather_questions(const job *j, const model *m, const dataset *d, w
     status st = embedder_new(m, w->isa, w->pool, &w->embedder, e);
     if (st) return st;
     size_t least = can_screen(j, d, w) ? FAST_LEAST : 0;
-    return units_gather_with(j, d, w->embedder, model_dim(m), least, u, e);
+    return units_gather_with(j, d, w->embedder, w->pool, model_dim(m), least, u, e);
 }
 
 static status gather(const job *j, const model *m, const dataset *d, workshop *w, compared *c,
@@ -191,7 +191,7 @@ static status gather(const job *j, const model *m, const dataset *d, workshop *w
 {
     status st = gather_questions(j, m, d, w, &c->questions, e);
     if (st || !job_compares_answers(j)) return st;
-    return units_gather_answers(j, d, m, w->pool, w->isa, &c->answers, e);
+    return units_gather_answers(j, d, m, w->pool, w->isa, &c->questions, &c->answers, e);
 }
 
 static bool any_fast(const units *u)
@@ -295,7 +295,7 @@ status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e)
     if (st == ST_OK) st = model_open(j->model_dir, &m, e);
     if (st == ST_OK) st = units_gather(j, d, m, w.pool, w.isa, &c.questions, e);
     if (st == ST_OK && job_compares_answers(j))
-        st = units_gather_answers(j, d, m, w.pool, w.isa, &c.answers, e);
+        st = units_gather_answers(j, d, m, w.pool, w.isa, &c.questions, &c.answers, e);
     if (st == ST_OK) st = dedup_input(j, d, &c, &in, e);
     greedy_options o = {.isa = w.isa, .pool = w.pool, .log = j->log, .stop = j->stop};
     if (st == ST_OK) st = sweep_run(&in, d->n_pinned, &o, out, e);

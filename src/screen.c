@@ -102,12 +102,13 @@ static status take_batch(void *ctx, const size_t *at, size_t n, err *e)
     const size_t dim = s->in->dim;
     size_t *which = malloc((n + 1) * sizeof *which);
     if (!which) return err_nomem(e, "screening");
-    for (size_t i = 0; i < n; i++) {
+    status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < n; i++) {
         which[i] = p->which[at[i]];
-        memcpy(s->in->vectors + which[i] * dim, s->fresh + at[i] * dim, dim * sizeof *s->fresh);
+        st = vectors_put(&s->in->vectors, dim, which[i], 1, s->fresh + at[i] * dim, e);
         s->in->is_fast[which[i]] = 0;
     }
-    status st = s->in->made_exact ? s->in->made_exact(s->in->ctx, which, n, e) : ST_OK;
+    if (st == ST_OK && s->in->made_exact) st = s->in->made_exact(s->in->ctx, which, n, e);
     free(which);
     return st;
 }
@@ -124,7 +125,9 @@ static status make_exact(screening *s, size_t n, bool is_sample, err *e)
             .log = s->o->log, .stop = s->o->stop, .batch_done = take_batch, .ctx = &p};
         for (size_t i = 0; i < count; i++) {
             s->texts[i] = s->in->texts[p.which[i]];
-            memcpy(s->before + i * dim, s->in->vectors + p.which[i] * dim, row);
+            float *to = s->before + i * dim;
+            const float *v = vectors_row(&s->in->vectors, dim, p.which[i], to);
+            if (v != to) memcpy(to, v, row);
         }
         st = embed_texts(s->in->em, s->texts, count, s->fresh, &o, e);
         if (st) break;

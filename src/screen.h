@@ -17,7 +17,7 @@
 typedef struct screen_input {
     embedder *em;
     const str *texts;       /* [n] */
-    float *vectors;         /* [n, dim] in and out */
+    vector_list vectors;    /* [n, dim] in and out */
     unsigned char *is_fast; /* [n] 1: of the fast encoder, 0: exact; in and out */
     size_t n, dim;
     const uint32_t *unit, *group; /* as in greedy_input */

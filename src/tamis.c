@@ -459,6 +459,7 @@ tamis_status tamis_dedup(tamis *t, const tamis_dedup_options *o, tamis_format fo
                    .removed = o->removed,
                    .dim = o->dimension,
                    .threshold = t->config.dedup.threshold,
+                   .memory = t->config.dedup.memory,
                    .n_threads = t->n_threads,
                    .log = &t->log,
                    .stop = t->stop,

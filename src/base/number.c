@@ -66,6 +66,23 @@ bool number_parse_u64(str s, uint64_t *out)
     return s.n > 0;
 }
 
+bool size_parse(str s, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    size_t n = 0;
+    double v, unit = 1;
+    while (n < s.n && (isdigit((unsigned char)s.p[n]) || s.p[n] == '.')) n++;
+    if (!number_parse((str){s.p, n}, &v)) return false;
+    str name = {s.p + n, s.n - n};
+    const char *found = name.n ? strchr(units, toupper((unsigned char)name.p[0])) : NULL;
+    for (const char *u = units; found && u <= found; u++) unit *= 1024;
+    if (found) name = (str){name.p + 1, name.n - 1};
+    if (name.n && !str_eq(name, STR("B")) && !(found && str_eq(name, STR("iB")))) return false;
+    if (v * unit > 0x1p60) return false;
+    *out = (uint64_t)(v * unit);
+    return true;
+}
+
 /* The shortest digits d1 d2 ... (no trailing zeros) and exponent with
  * |v| = 0.d1d2... * 10^point; v finite, not 0. */
 static int shortest(double v, char out[24], int *point)

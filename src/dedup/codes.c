@@ -35,6 +35,7 @@ typedef struct coding {
     float *panels;    /* the turn, packed */
     size_t columns;   /* its rows, filled up to whole panels */
     float *scratch;   /* for each worker [STRIP, columns] */
+    float *room;      /* for each worker [STRIP, dim]; NULL: all vectors are in memory */
     strip_most *most; /* for each strip */
     double off;       /* rounding of a turned vector of length 1: its error's length */
     double share;     /* how the product of two rests is split: see encode_first */
@@ -83,25 +84,37 @@ static double rest_of(const coding *g, size_t vector, const float *turned)
     return sqrt(rest > 0 ? rest : 0) + 1e-9 * in->longest;
 }
 
-/* The first components, turned, of the vectors of a strip: [m] rows, *ld apart. */
-static const float *turn_strip(const coding *g, size_t strip, int worker, size_t *m, size_t *ld)
+static const float *read_strip(const coding *g, size_t from, size_t n, int worker)
 {
     const codes_input *in = g->c->in;
-    const float *x = in->vectors + strip * STRIP * in->dim;
-    const size_t left = in->n - strip * STRIP;
-    *m = left < STRIP ? left : STRIP;
-    *ld = in->turn ? g->columns : in->dim;
-    if (!in->turn) return x;
+    float *room = g->room ? g->room + (size_t)worker * STRIP * in->dim : NULL;
+    return vectors_read(&in->vectors, in->dim, from, n, room);
+}
+
+/* A strip of vectors, and their first components, turned: [m] rows, ld apart. */
+typedef struct strip_rows {
+    const float *x, *turned;
+    size_t from, m, ld;
+} strip_rows;
+
+static strip_rows turn_strip(const coding *g, size_t strip, int worker)
+{
+    const codes_input *in = g->c->in;
+    strip_rows s = {.from = strip * STRIP, .ld = in->turn ? g->columns : in->dim};
+    s.m = in->n - s.from < STRIP ? in->n - s.from : STRIP;
+    s.turned = s.x = read_strip(g, s.from, s.m, worker);
+    if (!in->turn) return s;
     float *y = g->scratch + (size_t)worker * STRIP * g->columns;
-    g->gemm(&(gemm_job){.x = x,
+    g->gemm(&(gemm_job){.x = s.x,
                         .ldx = in->dim,
-                        .m = *m,
+                        .m = s.m,
                         .k = in->dim,
                         .w = g->panels,
                         .y = y,
                         .ldy = g->columns,
                         .n = g->columns});
-    return y;
+    s.turned = y;
+    return s;
 }
 
 static strip_most measure(const coding *g, size_t vector, const float *turned)
@@ -125,11 +138,9 @@ static bool does_fit(const coding *g, strip_most most)
 static void measure_strip(void *ctx, size_t item, int worker)
 {
     coding *g = ctx;
-    const size_t strip = item * g->step;
-    size_t m, ld;
-    const float *turned = turn_strip(g, strip, worker, &m, &ld);
+    const strip_rows s = turn_strip(g, item * g->step, worker);
     strip_most most = {0};
-    for (size_t i = 0; i < m; i++) raise_to(&most, measure(g, strip * STRIP + i, turned + i * ld));
+    for (size_t i = 0; i < s.m; i++) raise_to(&most, measure(g, s.from + i, s.turned + i * s.ld));
     g->most[item] = most;
 }
 
@@ -160,11 +171,10 @@ static double encode_first(const coding *g, size_t vector, const float *turned, 
     return norm;
 }
 
-static void encode_second(const coding *g, size_t vector)
+static void encode_second(const coding *g, size_t vector, const float *x)
 {
     codes *c = g->c;
     const size_t dim = c->in->dim;
-    const float *x = c->in->vectors + vector * dim;
     const float most = g->k->greatest(x, dim), scale = most > 1e-20f ? most / 127 : 1;
     quantised q = g->k->quantise(x, dim, scale, c->second + vector * dim);
     c->heads[vector] =
@@ -174,15 +184,14 @@ static void encode_second(const coding *g, size_t vector)
 static void encode_strip(void *ctx, size_t item, int worker)
 {
     coding *g = ctx;
-    size_t m, ld;
-    const float *turned = turn_strip(g, item, worker, &m, &ld);
+    const strip_rows s = turn_strip(g, item, worker);
     strip_most most = {0};
-    for (size_t i = 0; i < m; i++) {
-        const size_t vector = item * STRIP + i;
-        strip_most of = measure(g, vector, turned + i * ld);
+    for (size_t i = 0; i < s.m; i++) {
+        const float *turned = s.turned + i * s.ld;
+        strip_most of = measure(g, s.from + i, turned);
         if (does_fit(g, of)) { /* or all will be encoded again */
-            of.norm = encode_first(g, vector, turned + i * ld, of.rest);
-            if (g->c->second) encode_second(g, vector);
+            of.norm = encode_first(g, s.from + i, turned, of.rest);
+            if (g->c->second) encode_second(g, s.from + i, s.x + i * g->c->in->dim);
         }
         raise_to(&most, of);
     }
@@ -204,6 +213,10 @@ static status allocate(coding *g, size_t strips, err *e)
         g->panels = aligned(g->columns * in->dim, sizeof *g->panels);
         g->scratch = aligned((size_t)pool_size(in->pool) * STRIP * g->columns, sizeof(float));
         ok = ok && c->second && c->heads && g->panels && g->scratch;
+    }
+    if (in->vectors.file) {
+        g->room = aligned((size_t)pool_size(in->pool) * STRIP * in->dim, sizeof *g->room);
+        ok = ok && g->room;
     }
     return ok ? ST_OK : err_nomem(e, "deduplicating");
 }
@@ -292,6 +305,7 @@ status codes_make(const codes_input *in, codes *out, err *e)
 done:
     free(g.panels);
     free(g.scratch);
+    free(g.room);
     free(g.most);
     return st;
 }

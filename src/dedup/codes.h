@@ -6,9 +6,10 @@
 
 #include "base/isa.h"
 #include "base/pool.h"
+#include "dedup/vectors.h"
 
 typedef struct codes_input {
-    const float *vectors;  /* [n, dim] */
+    vector_list vectors;   /* [n, dim] */
     size_t n, dim;         /* dim a multiple of 8, at most 4096 */
     const double *squares; /* [n] squared lengths */
     double longest;        /* no vector is longer; 1 at least */

@@ -70,8 +70,9 @@ static void found(void *ctx, size_t query, uint32_t member)
     worker *w = l->w;
     if (member >= row || forest_root(l->u->parent, member) == forest_root(l->u->parent, row))
         return;
-    const float *x = in->vectors + (size_t)in->unit[row] * in->dim;
-    const float *y = in->vectors + (size_t)in->unit[member] * in->dim;
+    float room[2][VECTORS_DIM];
+    const float *x = vectors_row(&in->vectors, in->dim, in->unit[row], room[0]);
+    const float *y = vectors_row(&in->vectors, in->dim, in->unit[member], room[1]);
     if (cosine_exact(x, y, in->dim) < in->threshold && memcmp(x, y, in->dim * sizeof *x)) return;
     if (w->n == w->cap) {
         size_t cap = w->cap ? 2 * w->cap : 256;
@@ -176,6 +177,7 @@ status components_unite(const greedy_input *in, const greedy_options *o, uint32_
         if (st == ST_OK) st = run_block(&u, e);
         log_progress(o->log, "splitting", u.to, n);
     }
+    if (st == ST_OK) st = vectors_check(&in->vectors, e);
     if (st == ST_OK) log_progress_end(o->log, "splitting", n);
     uniting_release(&u);
     return st;

@@ -93,7 +93,7 @@ static double limit_of(const run *r, const entry *n)
         return n->is_sure ? HUGE_VAL
                           : r->in->threshold - (double)r->in->margin[n->vector] - r->most_margin;
     /* With answers, its own vector may come again, and it decides though it may be below `best`. */
-    if (r->in->answers && n->floor < r->in->threshold && !n->is_covered) return n->floor;
+    if (r->in->answer && n->floor < r->in->threshold && !n->is_covered) return n->floor;
     const double known = r->o->second ? n->second : n->best;
     return known > n->floor ? known : n->floor;
 }
@@ -139,13 +139,14 @@ static void meet(const run *r, entry *n, uint32_t kept, const entry *other, pend
                  uint64_t *exact)
 {
     const size_t dim = r->in->dim;
-    const float *x = r->in->vectors + (size_t)n->vector * dim;
-    const float *y = r->in->vectors + (size_t)other->vector * dim;
+    float room[2][VECTORS_DIM];
+    const float *x = vectors_row(&r->in->vectors, dim, n->vector, room[0]);
+    const float *y = vectors_row(&r->in->vectors, dim, other->vector, room[1]);
     double estimate = (double)r->k->dot_floats(x, y, dim);
     if (estimate < limit_of(r, n) - r->bound) return;
     double cosine = cosine_exact(x, y, dim);
     ++*exact;
-    if (r->in->answers && !has_near_answer(r, n, other)) return;
+    if (r->in->answer && !has_near_answer(r, n, other)) return;
     if (r->in->margin) note_margin(r, n, other->vector, cosine, p);
     consider(n, kept, cosine);
 }
@@ -153,9 +154,8 @@ static void meet(const run *r, entry *n, uint32_t kept, const entry *other, pend
 /* It is kept; its next row may find nothing nearer. */
 static void meet_itself(const run *r, entry *n, uint32_t kept)
 {
-    const float *v = r->in->vectors + (size_t)n->vector * r->in->dim;
     n->is_kept = true;
-    if (n->is_repeated) consider(n, kept, cosine_exact(v, v, r->in->dim));
+    if (n->is_repeated) consider(n, kept, vectors_cosine(r->in, n->vector, n->vector));
 }
 
 static void mark_doubtful(const run *r, uint32_t vector)
@@ -745,6 +745,7 @@ status decide_group(run *r, group_rows rows, size_t done, err *e)
         if (r->o->stop && *r->o->stop)
             st = err_set(e, ST_INCOMPLETE, "interrupted while deduplicating; run again");
         if (st == ST_OK) st = run_block(&g, from, to, e);
+        if (st == ST_OK) st = vectors_check(&r->in->vectors, e);
         log_progress(r->o->log, "deduplicating", done + to - rows.from, r->in->n_rows);
     }
     if (st == ST_OK) add_counts(&g);

@@ -24,9 +24,10 @@ typedef struct forcing {
 static bool near(const greedy_input *in, uint32_t a, uint32_t b, double *cosine)
 {
     if (in->group && in->group[a] != in->group[b]) return false;
-    const float *x = in->vectors + (size_t)in->unit[a] * in->dim;
-    const float *y = in->vectors + (size_t)in->unit[b] * in->dim;
-    if (in->answers && answers_cosine(in, in->answer[a], in->answer[b]) < in->threshold)
+    float room[2][VECTORS_DIM];
+    const float *x = vectors_row(&in->vectors, in->dim, in->unit[a], room[0]);
+    const float *y = vectors_row(&in->vectors, in->dim, in->unit[b], room[1]);
+    if (in->answer && answers_cosine(in, in->answer[a], in->answer[b]) < in->threshold)
         return false;
     *cosine = cosine_exact(x, y, in->dim);
     return *cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0;
@@ -73,7 +74,7 @@ static status decide_left(forcing *f, err *e)
     greedy_input in = *f->in;
     in.unit = unit;
     in.group = group;
-    in.answer = answer;
+    if (in.answer) in.answer = answer;
     in.n_rows = f->n_left;
     greedy_options o = *f->o;
     o.second = NULL;
@@ -112,7 +113,8 @@ static status decide_odd(forcing *f, err *e)
     }
     status st = decide_left(f, e);
     if (st == ST_OK) pool_run(f->o->pool, f->n_fallen, find_keeper, f);
-    return st;
+    if (st == ST_OK) st = vectors_check(&f->in->vectors, e);
+    return st == ST_OK && f->in->answer ? vectors_check(&f->in->answers, e) : st;
 }
 
 status forced_run(const greedy_input *in, size_t n_forced, const greedy_options *o, verdict *out,

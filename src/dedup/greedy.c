@@ -12,7 +12,8 @@
  * one, small ones without any code.
  *
  * Memory: for each vector its codes (dim + 90 bytes, or twice dim when only the plain plan
- * pays), 100 bytes for each row, scratch of fixed size for each thread. */
+ * pays), 100 bytes for each row, scratch of fixed size for each thread.  The vectors themselves may
+ * lie in a file (vectors.h): what the codes leave undecided is read from there. */
 #include "dedup/greedy.h"
 
 #include <math.h>
@@ -36,9 +37,18 @@ double cosine_exact(const float *x, const float *y, size_t dim)
     return sum;
 }
 
+double vectors_cosine(const greedy_input *in, uint32_t a, uint32_t b)
+{
+    float x[VECTORS_DIM], y[VECTORS_DIM];
+    return cosine_exact(vectors_row(&in->vectors, in->dim, a, x),
+                        vectors_row(&in->vectors, in->dim, b, y), in->dim);
+}
+
 double answers_cosine(const greedy_input *in, uint32_t a, uint32_t b)
 {
-    const float *x = in->answers + (size_t)a * in->dim, *y = in->answers + (size_t)b * in->dim;
+    float room[2][VECTORS_DIM];
+    const float *x = vectors_row(&in->answers, in->dim, a, room[0]);
+    const float *y = vectors_row(&in->answers, in->dim, b, room[1]);
     if (a == b || memcmp(x, y, in->dim * sizeof *x) == 0) return HUGE_VAL;
     return cosine_exact(x, y, in->dim);
 }
@@ -85,8 +95,7 @@ static double floor_of(const run *r, uint32_t vector)
 {
     const greedy_input *in = r->in;
     if (in->margin || r->facts.squares[vector] * (1 - 1e-9) > in->threshold) return in->threshold;
-    const float *v = in->vectors + (size_t)vector * in->dim;
-    return fmin(in->threshold, cosine_exact(v, v, in->dim));
+    return fmin(in->threshold, vectors_cosine(in, vector, vector));
 }
 
 /* Vectors with the same bits are one, if they are exact. */
@@ -101,11 +110,11 @@ static uint32_t vector_of(const run *r, uint32_t row)
 static status number_pairs(const run *r, uint32_t **out, err *e)
 {
     const greedy_input *in = r->in;
-    const size_t n = in->answers ? in->n_rows : 0;
+    const size_t n = in->answer ? in->n_rows : 0;
     intern seen = {0};
     uint64_t *keys = calloc(n + 1, sizeof *keys);
-    *out = in->answers ? calloc(n + 1, sizeof **out) : NULL;
-    bool ok = keys && (*out || !in->answers);
+    *out = in->answer ? calloc(n + 1, sizeof **out) : NULL;
+    bool ok = keys && (*out || !in->answer);
     for (size_t i = 0; ok && i < n; i++) {
         keys[i] = (uint64_t)vector_of(r, (uint32_t)i) << 32 | in->answer[i];
         (*out)[i] = intern_add(&seen, (str){(const char *)&keys[i], sizeof keys[i]});
@@ -120,7 +129,7 @@ static status number_pairs(const run *r, uint32_t **out, err *e)
 static status make_entries(run *r, err *e)
 {
     const greedy_input *in = r->in;
-    const size_t n_kinds = in->answers ? in->n_rows : in->n_vectors;
+    const size_t n_kinds = in->answer ? in->n_rows : in->n_vectors;
     uint32_t *entry_of = calloc(n_kinds + 1, sizeof *entry_of), *pair = NULL, first = 0;
     status st = entry_of ? number_pairs(r, &pair, e) : err_nomem(e, "deduplicating");
     if (st) goto done;
@@ -247,6 +256,13 @@ static status prepare(run *r, err *e)
     return st ? st : make_entries(r, e);
 }
 
+/* What was decided by vectors that could not be read is worth nothing. */
+static status check_reads(const greedy_input *in, err *e)
+{
+    status st = vectors_check(&in->vectors, e);
+    return st == ST_OK && in->answer ? vectors_check(&in->answers, e) : st;
+}
+
 status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out, err *e)
 {
     run r = {.in = in, .o = o, .out = out, .k = scan_kernels_for(o->isa)};
@@ -259,6 +275,7 @@ status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out,
         if (!s.groups) st = err_nomem(e, "deduplicating");
     }
     if (st == ST_OK) st = decide_groups(&r, &s, e);
+    if (st == ST_OK) st = check_reads(in, e);
     if (st == ST_OK) log_progress_end(o->log, "deduplicating", in->n_rows);
     if (st == ST_OK && r.join)
         log_say(o->log, LOG_DEBUG,

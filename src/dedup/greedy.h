@@ -15,7 +15,7 @@
 enum { ROW_UNKNOWN = UINT32_MAX - 1 };
 
 typedef struct greedy_input {
-    const float *vectors;  /* [n_vectors, dim] unit vectors, row-major, finite */
+    vector_list vectors;   /* [n_vectors, dim] unit vectors, row-major, finite */
     size_t n_vectors, dim; /* dim a multiple of 8, at most 4096 */
     const uint32_t *unit;  /* [n_rows] which vector each row has */
     const uint32_t *group; /* [n_rows] rows of different groups never meet; NULL: one group */
@@ -23,9 +23,9 @@ typedef struct greedy_input {
     double threshold;      /* 0 < threshold <= 1 */
 
     /* With answers, rows meet only where the cosine of their answers is at or above the threshold,
-     * too, or these have the same bits.  NULL: answers do not matter.  Not with a margin. */
-    const float *answers;   /* [any, dim] unit vectors */
-    const uint32_t *answer; /* [n_rows] which of them each row has */
+     * too, or these have the same bits.  Not with a margin. */
+    vector_list answers;    /* [any, dim] unit vectors */
+    const uint32_t *answer; /* [n_rows] which of them each row has; NULL: answers do not matter */
 
     /* Vectors that are only near the true ones.  margin[v]: what v's error may add to a cosine;
      * 0: it is exact; NULL: all are.  doubtful: [n_vectors], out, NULL if margin is: 1 for each
@@ -71,11 +71,14 @@ typedef struct greedy_options {
  * whatever the threshold, and without a margin so are rows whose vectors have the same bits.
  * Memory linear in rows.  The result does not depend on plan, threads, blocks or instruction set.
  * ST_INCOMPLETE: stopped; ST_FAILED: a vector that is not finite or nowhere near unit length, or
- * no memory. */
+ * cannot be read, or no memory. */
 status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out, err *e) MUST_USE;
 
 /* The cosine that decides: double precision, one plain loop, index ascending. */
 double cosine_exact(const float *x, const float *y, size_t dim);
+
+/* That of two of in->vectors. */
+double vectors_cosine(const greedy_input *in, uint32_t a, uint32_t b);
 
 /* That of two of in->answers; HUGE_VAL where they have the same bits. */
 double answers_cosine(const greedy_input *in, uint32_t a, uint32_t b);

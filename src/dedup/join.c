@@ -75,6 +75,11 @@ static const size_t lengths[JOIN_PLANS] = {[JOIN_PREFIX_28] = 28,
                                            [JOIN_PREFIX_76] = 76,
                                            [JOIN_PREFIX_92] = 92};
 
+bool join_has_prefix(uint64_t n, uint64_t dim)
+{
+    return n >= TURN_PAYS && dim >= lengths[JOIN_PREFIX_28] * 4;
+}
+
 join_plan join_plan_of(const join *j)
 {
     return j->plan;
@@ -215,8 +220,10 @@ static void fetch(const join *j, uint32_t vector)
 /* What found() is going to look at. */
 static void fetch_floats(const join *j, uint32_t vector)
 {
-    const float *v = j->in.vectors + (size_t)vector * j->in.dim;
-    for (size_t i = 0; i < j->in.dim; i += 16) __builtin_prefetch(v + i);
+    const vector_list *v = &j->in.vectors;
+    if (v->file && vector >= v->n_here) return;
+    const float *row = v->rows + (size_t)vector * j->in.dim;
+    for (size_t i = 0; i < j->in.dim; i += 16) __builtin_prefetch(row + i);
 }
 
 static void tell(const join_look *l, uint32_t hit, uint32_t first)
@@ -378,7 +385,9 @@ static bool take_sample(const join_input *in, size_t n, float *vectors, double *
     if (!vectors) return false;
     for (size_t i = 0; i < n; i++) {
         size_t v = (size_t)((unsigned __int128)i * in->n / n);
-        memcpy(vectors + i * in->dim, in->vectors + v * in->dim, in->dim * sizeof *vectors);
+        float *to = vectors + i * in->dim;
+        const float *x = vectors_row(&in->vectors, in->dim, v, to);
+        if (x != to) memcpy(to, x, in->dim * sizeof *to);
         if (squares) squares[i] = in->squares[v];
     }
     return true;
@@ -394,10 +403,11 @@ static status try_plans(const join_input *in, const double *basis, join_plan *be
     status st = t.squares && take_sample(in, n, t.vectors, t.squares)
                     ? ST_OK
                     : err_nomem(e, "deduplicating");
-    t.in.vectors = t.vectors;
+    t.in.vectors = (vector_list){.rows = t.vectors};
     t.in.squares = t.squares;
     t.in.n = n;
-    for (join_plan p = JOIN_PREFIX_28; st == ST_OK && p <= JOIN_ALL; p++) {
+    const join_plan last = in->vectors.file ? JOIN_PREFIX_60 : JOIN_ALL;
+    for (join_plan p = JOIN_PREFIX_28; st == ST_OK && p <= last; p++) {
         if (lengths[p] * 4 > in->dim) continue;
         st = try_plan(&t, p, basis, &cost, e);
         if (st || cost >= least) continue;
@@ -436,7 +446,7 @@ status join_new(const join_input *in, join **out, err *e)
     size_t most = 0; /* dimensions of the longest prefix that there is room for */
     for (join_plan p = JOIN_PREFIX_28; p < JOIN_ALL; p++)
         if (lengths[p] * 4 <= in->dim) most = lengths[p];
-    if (plan == JOIN_AUTO && (in->n < TURN_PAYS || !most)) plan = JOIN_ALL;
+    if (plan == JOIN_AUTO && !join_has_prefix(in->n, in->dim)) plan = JOIN_ALL;
     if (lengths[plan] > most) plan = JOIN_ALL;
     double *basis = NULL;
     status st = ST_OK;

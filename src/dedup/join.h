@@ -7,6 +7,7 @@
 #include "base/isa.h"
 #include "base/pool.h"
 #include "dedup/scan.h"
+#include "dedup/vectors.h"
 
 /* How many dimensions the first codes have, after a turn that makes the first ones say most.
  * JOIN_ALL: every one, and no turn.  JOIN_AUTO: what a sample finds quickest. */
@@ -22,15 +23,19 @@ typedef enum join_plan {
 } join_plan;
 
 typedef struct join_input {
-    const float *vectors;  /* [n, dim], finite */
+    vector_list vectors;   /* [n, dim], finite */
     size_t n, dim;         /* dim a multiple of 8, at most 4096 */
     const double *squares; /* [n] squared lengths (unite.h) */
     double longest, largest;
     double threshold; /* for the choice of a plan alone */
-    join_plan plan;   /* one that needs more dimensions than there are is made JOIN_ALL */
+    join_plan plan;   /* one that needs more dimensions than there are is made JOIN_ALL; under a
+                       * limit of memory JOIN_AUTO is of 60 at most, if it can: others take more */
     isa isa;
     pool *pool;
 } join_input;
+
+/* Whether JOIN_AUTO looks for a prefix. */
+bool join_has_prefix(uint64_t n, uint64_t dim);
 
 typedef struct join join;
 /* The input stays borrowed but for the struct itself. */

@@ -111,7 +111,7 @@ static status make_entries(run *r, err *e)
     status st = keys && r->entries ? ST_OK : err_nomem(e, "tuning");
     for (size_t i = 0; st == ST_OK && i < in->n_rows; i++) {
         keys[i] = (struct entry_key){r->facts.first[in->unit[i]], in->group ? in->group[i] : 0,
-                                     in->answers ? in->answer[i] : 0};
+                                     in->answer ? in->answer[i] : 0};
         uint32_t k = intern_add(&seen, (str){(const char *)&keys[i], sizeof keys[i]});
         if (k == INTERN_NONE)
             st = err_nomem(e, "tuning");
@@ -168,7 +168,7 @@ static double lowest_kept(const run *r, const entry *n, double floor)
 /* With answers, an entry's own vector may come again, and is to be found at any limit. */
 static double findable(const run *r, const entry *n, double limit)
 {
-    if (!r->in->answers) return limit;
+    if (!r->in->answer) return limit;
     double itself = r->facts.squares[n->vector] * (1 - 1e-9);
     return itself < limit ? itself : limit;
 }
@@ -190,12 +190,13 @@ static double limit_in(const run *r, const entry *n, const tier *t)
 static double cosine_of(const run *r, const entry *a, const entry *b, double limit)
 {
     const greedy_input *in = r->in;
-    const float *x = in->vectors + (size_t)a->vector * in->dim;
-    const float *y = in->vectors + (size_t)b->vector * in->dim;
-    const bool repeats = in->answers && a->vector == b->vector;
+    float room[2][VECTORS_DIM];
+    const float *x = vectors_row(&in->vectors, in->dim, a->vector, room[0]);
+    const float *y = vectors_row(&in->vectors, in->dim, b->vector, room[1]);
+    const bool repeats = in->answer && a->vector == b->vector;
     if (!repeats && (double)r->k->dot_floats(x, y, in->dim) < limit - r->bound) return -HUGE_VAL;
     double cosine = cosine_exact(x, y, in->dim);
-    if (!in->answers) return cosine;
+    if (!in->answer) return cosine;
     double other = answers_cosine(in, a->answer, b->answer);
     if (repeats) cosine = other < 1 ? other : 1; /* at any threshold */
     return other < cosine ? other : cosine;
@@ -464,6 +465,8 @@ status sweep_run(const greedy_input *in, size_t n_forced, const greedy_options *
         return err_set(e, ST_FAILED, "more than %u rows", UINT32_MAX - 1);
     status st = prepare(&r, e);
     if (st == ST_OK) st = run_groups(&r, e);
+    if (st == ST_OK) st = vectors_check(&in->vectors, e);
+    if (st == ST_OK && in->answer) st = vectors_check(&in->answers, e);
     for (size_t i = 0; i < SWEEP_STEPS; i++) out->kept[i] += r.n_again;
     release(&r);
     return st;

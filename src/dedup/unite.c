@@ -17,6 +17,7 @@ enum { STRIP = 256, PART_BITS = 4, PARTS = 1 << PART_BITS };
 typedef struct facts_job {
     unite_input in;
     const scan_kernels *k;
+    float *room; /* for each worker [STRIP, dim]; NULL: all vectors are in memory */
     uint64_t seed;
     uint64_t *hashes;   /* [n] */
     double *squares;    /* [n] */
@@ -47,11 +48,12 @@ static uint64_t hash(const float *v, size_t dim, uint64_t seed)
 static void look_at_strip(void *ctx, size_t item, int worker)
 {
     const facts_job *j = ctx;
-    const size_t dim = j->in.dim, to = (item + 1) * STRIP < j->in.n ? (item + 1) * STRIP : j->in.n;
-    (void)worker;
+    const size_t dim = j->in.dim, from = item * STRIP;
+    const size_t n = j->in.n - from < STRIP ? j->in.n - from : STRIP;
+    float *room = j->room ? j->room + (size_t)worker * STRIP * dim : NULL;
+    const float *v = vectors_read(&j->in.vectors, dim, from, n, room);
     double largest = 0;
-    for (size_t i = item * STRIP; i < to; i++) {
-        const float *v = j->in.vectors + i * dim;
+    for (size_t i = from; i < from + n; i++, v += dim) {
         const double most = (double)j->k->greatest(v, dim);
         largest = most > largest ? most : largest;
         j->squares[i] = j->k->sum_of_squares(v, dim);
@@ -62,9 +64,7 @@ static void look_at_strip(void *ctx, size_t item, int worker)
 
 static bool are_equal(const facts_job *j, size_t a, size_t b)
 {
-    const size_t dim = j->in.dim;
-    return j->hashes[a] == j->hashes[b] && memcmp(j->in.vectors + a * dim, j->in.vectors + b * dim,
-                                                  dim * sizeof *j->in.vectors) == 0;
+    return j->hashes[a] == j->hashes[b] && vectors_equal(&j->in.vectors, j->in.dim, a, b);
 }
 
 static void unite_part(void *ctx, size_t part, int worker)
@@ -108,8 +108,12 @@ status unite_vectors(const unite_input *in, vector_facts *out, err *e)
                    .largest = calloc(strips + 1, sizeof *j.largest),
                    .first = calloc(n + 1, sizeof *j.first)};
     *out = (vector_facts){.first = j.first, .squares = j.squares};
-    status st =
-        j.hashes && j.squares && j.largest && j.first ? ST_OK : err_nomem(e, "deduplicating");
+    bool ok = j.hashes && j.squares && j.largest && j.first;
+    if (in->vectors.file) {
+        j.room = calloc((size_t)pool_size(in->pool) * STRIP, in->dim * sizeof *j.room);
+        ok = ok && j.room;
+    }
+    status st = ok ? ST_OK : err_nomem(e, "deduplicating");
     if (st) goto done;
     pool_run(in->pool, strips, look_at_strip, &j);
     double most = 1;
@@ -122,7 +126,9 @@ status unite_vectors(const unite_input *in, vector_facts *out, err *e)
     for (size_t s = 0; s < strips; s++)
         out->largest = j.largest[s] > out->largest ? j.largest[s] : out->largest;
     if (st == ST_OK) st = unite_equal(&j, e);
+    if (st == ST_OK) st = vectors_check(&in->vectors, e);
 done:
+    free(j.room);
     free(j.hashes);
     free(j.largest);
     return st;

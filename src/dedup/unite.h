@@ -6,6 +6,7 @@
 
 #include "base/isa.h"
 #include "base/pool.h"
+#include "dedup/vectors.h"
 
 typedef struct vector_facts {
     uint32_t *first; /* [n] the first vector with the same bits */
@@ -15,7 +16,7 @@ typedef struct vector_facts {
 } vector_facts;
 
 typedef struct unite_input {
-    const float *vectors; /* [n, dim]; dim a multiple of 8 */
+    vector_list vectors; /* [n, dim]; dim a multiple of 8 */
     size_t n, dim;
     isa isa;
     pool *pool;

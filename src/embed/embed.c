@@ -332,6 +332,7 @@ static status report(const job *j, size_t from, size_t to, const embed_options *
 static status run_batches(job *j, const embed_options *o, err *e)
 {
     const size_t batch = (size_t)j->crew.n * TILES_PER_THREAD;
+    const size_t total = o->total ? o->total : j->n_texts;
     for (; j->tiles_from < j->n_tiles; j->tiles_from += batch) {
         size_t left = j->n_tiles - j->tiles_from, n = left < batch ? left : batch;
         if (o->stop && *o->stop) return err_set(e, ST_INCOMPLETE, "interrupted while embedding");
@@ -344,9 +345,9 @@ static status run_batches(job *j, const embed_options *o, err *e)
         size_t from = j->tiles[j->tiles_from], to = j->tiles[j->tiles_from + n];
         status st = report(j, from, to, o, e);
         if (st) return st;
-        log_progress(o->log, "embedding", j->first_text[to], j->n_texts);
+        log_progress(o->log, "embedding", o->before + j->first_text[to], total);
     }
-    log_progress_end(o->log, "embedding", j->n_texts);
+    if (o->before + j->n_texts == total) log_progress_end(o->log, "embedding", total);
     return ST_OK;
 }
 

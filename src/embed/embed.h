@@ -50,6 +50,7 @@ void embedder_drop_fast(embedder *em);
 typedef struct embed_options {
     bool fast;             /* with that encoder: nearly the vectors, sooner */
     const logger *log;     /* progress "embedding", in texts; may be NULL */
+    size_t before, total;  /* texts done before these, and in all; 0: these are all */
     const stop_flag *stop; /* may be NULL */
     /* Called, from the calling thread, as soon as a batch of texts is done, with the
      * positions of those texts in `texts`; may be NULL.  Not ST_OK ends the job. */

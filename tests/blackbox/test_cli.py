@@ -144,6 +144,7 @@ DEFAULTS = {
     "redact.store": "no", "embed.model": "",
     "embed.precision": "exact", "dedup.threshold": "0.85", "dedup.domain": "all",
     "dedup.keep": "newest", "dedup.answers": "ignore", "dedup.pins": "",
+    "dedup.memory": "",
     "guard.max_loss": "1", "guard.floor": "0", "guard.by": "bot",
     "store.url": "tamis.db", "export.csv": "cxone_training_data.csv",
     "export.jsonl": "", "export.chat": "", "export.removed": "", "export.report": "",

@@ -72,7 +72,7 @@ static inline rows make_rows(size_t n_rows, size_t n_vectors, size_t dim, double
         r.unit[i] = random_below((uint32_t)n_vectors);
         r.group[i] = random_below(groups);
     }
-    r.in = (greedy_input){.vectors = r.vectors,
+    r.in = (greedy_input){.vectors.rows = r.vectors,
                           .n_vectors = n_vectors,
                           .dim = dim,
                           .unit = r.unit,
@@ -89,7 +89,7 @@ static inline void give_answers(rows *r, size_t n, double spread)
     r->answers = other.vectors;
     r->answer = other.unit;
     free(other.group);
-    r->in.answers = r->answers;
+    r->in.answers.rows = r->answers;
     r->in.answer = r->answer;
 }
 
@@ -97,9 +97,9 @@ static inline void give_answers(rows *r, size_t n, double spread)
 static inline bool plain_meets(const greedy_input *in, size_t i, size_t k)
 {
     if (in->group && in->group[i] != in->group[k]) return false;
-    if (!in->answers) return true;
-    const float *x = in->answers + in->answer[i] * in->dim;
-    const float *y = in->answers + in->answer[k] * in->dim;
+    if (!in->answer) return true;
+    const float *x = in->answers.rows + in->answer[i] * in->dim;
+    const float *y = in->answers.rows + in->answer[k] * in->dim;
     return cosine_exact(x, y, in->dim) >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0;
 }
 
@@ -107,11 +107,11 @@ static inline bool plain_meets(const greedy_input *in, size_t i, size_t k)
 static inline void plain(const greedy_input *in, verdict *out)
 {
     for (size_t i = 0; i < in->n_rows; i++) {
-        const float *x = in->vectors + in->unit[i] * in->dim;
+        const float *x = in->vectors.rows + in->unit[i] * in->dim;
         bool dropped = false;
         out[i] = (verdict){NO_ROW, -HUGE_VAL};
         for (size_t k = 0; k < i; k++) {
-            const float *y = in->vectors + in->unit[k] * in->dim;
+            const float *y = in->vectors.rows + in->unit[k] * in->dim;
             if (out[k].kept_row != NO_ROW || !plain_meets(in, i, k)) continue;
             double cosine = cosine_exact(x, y, in->dim);
             if (cosine >= in->threshold || memcmp(x, y, in->dim * sizeof *x) == 0) dropped = true;

@@ -95,6 +95,23 @@ static void test_instants_move_and_print(void **state)
     }
 }
 
+static void test_size(void **state)
+{
+    uint64_t n = 7;
+    (void)state;
+    assert_true(size_parse(STR("512M"), &n) && n == 512ull << 20);
+    assert_true(size_parse(STR("2g"), &n) && n == 2ull << 30);
+    assert_true(size_parse(STR("1.5G"), &n) && n == 3ull << 29);
+    assert_true(size_parse(STR("3KiB"), &n) && n == 3072);
+    assert_true(size_parse(STR("1TB"), &n) && n == 1ull << 40);
+    assert_true(size_parse(STR("1048577"), &n) && n == 1048577);
+    assert_true(size_parse(STR("10B"), &n) && n == 10);
+    static const char *const bad[] = {"",    "M",     ".5M", "1e3",  "-1M",      "1 M", "1X",
+                                      "1iB", "1MiBs", "1MM", "1..5", "9999999T", "+1M", "0x1M"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(size_parse(str_from(bad[i]), &n));
+}
+
 static void test_durations(void **state)
 {
     (void)state;
@@ -539,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_str_cut),
         cmocka_unit_test(test_instants),
         cmocka_unit_test(test_instants_move_and_print),
+        cmocka_unit_test(test_size),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_the_only_member),
         cmocka_unit_test(test_the_scan),

@@ -117,7 +117,8 @@ static void test_at_the_threshold(void **state)
     err e = {0};
     pool *p;
     double cosine = cosine_exact(vectors[0], vectors[1], 8);
-    greedy_input in = {.vectors = vectors[0], .n_vectors = 2, .dim = 8, .unit = unit, .n_rows = 2};
+    greedy_input in = {
+        .vectors.rows = vectors[0], .n_vectors = 2, .dim = 8, .unit = unit, .n_rows = 2};
     assert_int_equal(pool_new(1, &p, &e), ST_OK);
     greedy_options o = {.isa = ISA_SCALAR, .pool = p};
     in.threshold = cosine;
@@ -139,7 +140,7 @@ static void test_ties_go_to_the_earliest(void **state)
     verdict out[3];
     err e = {0};
     pool *p;
-    greedy_input in = {.vectors = vectors[0],
+    greedy_input in = {.vectors.rows = vectors[0],
                        .n_vectors = 3,
                        .dim = 8,
                        .unit = unit,
@@ -162,7 +163,7 @@ static void test_what_is_refused(void **state)
     err e = {0};
     pool *p;
     stop_flag stop = 1;
-    greedy_input in = {.vectors = vectors[0],
+    greedy_input in = {.vectors.rows = vectors[0],
                        .n_vectors = 2,
                        .dim = 8,
                        .unit = unit,

@@ -120,7 +120,7 @@ static void note(void *ctx, size_t query, uint32_t member)
 }
 
 /* With the exact cosine of a pair as the limit, that pair must be found, whatever the vectors. */
-static void check_bounds(const float *vectors, size_t n, size_t dim, join_plan plan, isa set)
+static void check_bounds(float *vectors, size_t n, size_t dim, join_plan plan, isa set)
 {
     err e = {0};
     pool *p;
@@ -129,9 +129,17 @@ static void check_bounds(const float *vectors, size_t n, size_t dim, join_plan p
     join_scratch s;
     vector_facts facts;
     assert_int_equal(pool_new(2, &p, &e), ST_OK);
-    assert_int_equal(unite_vectors(&(unite_input){vectors, n, dim, set, p}, &facts, &e), ST_OK);
-    join_input in = {vectors,       n,    dim,  facts.squares, facts.longest,
-                     facts.largest, 0.85, plan, set,           p};
+    join_input in = {.vectors.rows = vectors,
+                     .n = n,
+                     .dim = dim,
+                     .threshold = 0.85,
+                     .plan = plan,
+                     .isa = set,
+                     .pool = p};
+    assert_int_equal(unite_vectors(&(unite_input){in.vectors, n, dim, set, p}, &facts, &e), ST_OK);
+    in.squares = facts.squares;
+    in.longest = facts.longest;
+    in.largest = facts.largest;
     assert_int_equal(join_new(&in, &j, &e), ST_OK);
     assert_int_equal(join_plan_of(j), plan);
     assert_int_equal(join_scratch_init(j, &s, &e), ST_OK);
@@ -250,7 +258,7 @@ static void test_hard_vectors_keep_the_rule(void **state)
         uint32_t unit[600];
         float *v = hard_vectors(400, 256);
         for (size_t k = 0; k < 600; k++) unit[k] = random_below(400);
-        greedy_input in = {.vectors = v,
+        greedy_input in = {.vectors.rows = v,
                            .n_vectors = 400,
                            .dim = 256,
                            .unit = unit,
@@ -360,7 +368,7 @@ static void test_repeats_cost_nothing(void **state)
     rows r = many_units(N, 200, 128, 0.4);
     verdict *out = new_verdicts(&r.in), *want = new_verdicts(&r.in);
     greedy_counts c = count_work(&r.in, out, NULL);
-    plain(&(greedy_input){.vectors = r.vectors,
+    plain(&(greedy_input){.vectors.rows = r.vectors,
                           .n_vectors = 200,
                           .dim = 128,
                           .unit = r.unit,
@@ -417,9 +425,9 @@ static void plain_doubts(const greedy_input *in, const verdict *got, unsigned ch
             if (got[k].kept_row != NO_ROW || (in->group && in->group[i] != in->group[k])) continue;
             const uint32_t x = in->unit[i], y = in->unit[k];
             double both = (double)in->margin[x] + (double)in->margin[y];
-            double over =
-                cosine_exact(in->vectors + x * in->dim, in->vectors + y * in->dim, in->dim) -
-                in->threshold;
+            double over = cosine_exact(in->vectors.rows + x * in->dim,
+                                       in->vectors.rows + y * in->dim, in->dim) -
+                          in->threshold;
             sure |= x == y || (over >= 0 && over >= both);
             if (both > 0 && fabs(over) < both) near[n++] = y;
         }
@@ -456,7 +464,7 @@ static void check_margins(const rows *r, float margin, join_plan plan)
         disturb(near + v * dim, dim, margins[v] / 1.1f);
     }
     greedy_input in = r->in;
-    in.vectors = near;
+    in.vectors.rows = near;
     in.margin = margins;
     in.doubtful = doubtful;
     plain(&r->in, want);
@@ -506,7 +514,7 @@ static void test_certain_although_near(void **state)
     unsigned char doubtful[3];
     uint32_t unit[3] = {0, 1, 2};
     verdict out[3];
-    greedy_input in = {.vectors = vectors[0],
+    greedy_input in = {.vectors.rows = vectors[0],
                        .n_vectors = 3,
                        .dim = 8,
                        .unit = unit,

@@ -108,8 +108,8 @@ static verdict plain_second(const greedy_input *in, const verdict *v, size_t row
     for (uint32_t k = 0; k < row; k++) {
         if (v[k].kept_row != NO_ROW || k == v[row].kept_row) continue;
         if (in->group && in->group[k] != in->group[row]) continue;
-        double cosine = cosine_exact(in->vectors + in->unit[k] * in->dim,
-                                     in->vectors + in->unit[row] * in->dim, in->dim);
+        double cosine = cosine_exact(in->vectors.rows + in->unit[k] * in->dim,
+                                     in->vectors.rows + in->unit[row] * in->dim, in->dim);
         if (cosine >= in->threshold && (second.kept_row == NO_ROW || cosine > second.score))
             second = (verdict){k, cosine};
     }

@@ -56,7 +56,7 @@ static status count_exact(void *ctx, const size_t *which, size_t n, err *e)
 static void decide_exactly(world *w)
 {
     err e = {0};
-    greedy_input g = {.vectors = w->exact,
+    greedy_input g = {.vectors.rows = w->exact,
                       .n_vectors = N,
                       .dim = TINY_HIDDEN,
                       .unit = w->unit,
@@ -116,7 +116,7 @@ static void make_fast(world *w, float noise, double threshold, bool groups)
     w->made_exact = 0;
     w->in = (screen_input){.em = w->em,
                            .texts = w->texts,
-                           .vectors = w->vectors,
+                           .vectors.rows = w->vectors,
                            .is_fast = w->is_fast,
                            .n = N,
                            .dim = TINY_HIDDEN,

@@ -59,7 +59,7 @@ static void check_kept(const rows *r, size_t n_forced, const sweep *s)
 
 static double cosine_of(const rows *r, uint32_t a, uint32_t b)
 {
-    const float *v = r->in.vectors;
+    const float *v = r->in.vectors.rows;
     const size_t dim = r->in.dim;
     return cosine_exact(v + r->in.unit[a] * dim, v + r->in.unit[b] * dim, dim);
 }
