@@ -121,6 +121,7 @@ def test_repeated_texts(toy, tmp_path):
     assert alone == b"".join(first[line] for line in sample)
 
 
+@pytest.mark.native
 def test_memory_is_bounded(run, tmp_path):
     """The published model, 150,000 texts, and 120 MiB of memory of its own: a limit that the
     kernel keeps.  The file of the model is mapped, and does not count."""
