@@ -130,19 +130,16 @@ static const key keys[] = {
      "which of several near-duplicates stays: newest, oldest or best-rated"},
     {"dedup", "answers", KEY_CHOICE, AT(dedup.answers), "ignore", "ignore|distinct", 0, 0,
      "distinct: a turn repeats another only where the answers are as near as the questions; "
-     "ignore: "
-     "the questions alone decide"},
+     "ignore: the questions alone decide"},
     {"dedup", "pins", KEY_TEXT, AT(dedup.pins), "", NULL, 0, 0,
      "a file of turns to keep or drop whatever the cosine says, a line each: keep ID, drop ID, or "
      "ID/TURN"},
     {"dedup", "memory", KEY_SIZE, AT(dedup.memory), "", NULL, 0, 0,
-     "most that comparing may hold in memory, such as 512M or 2G; beyond that vectors lie in a "
-     "file "
-     "meanwhile; empty: no limit"},
+     "most that comparing may hold in memory, such as 512M or 2G; beyond that vectors lie in "
+     "a file meanwhile; empty: no limit"},
     {"guard", "max_loss", KEY_NUMBER, AT(guard.max_loss), "1", NULL, 0, 1,
-     "share of its well-rated turns that a bot may lose to near-duplicates; those that lose more "
-     "are "
-     "named; 1: any"},
+     "share of its well-rated turns that a bot may lose to near-duplicates; those that lose "
+     "more are named; 1: any"},
     {"guard", "floor", KEY_COUNT, AT(guard.floor), "0", NULL, 0, 1e9,
      "distinct utterances that such a bot keeps all the same, if it has so many"},
     {"guard", "by", KEY_CHOICE, AT(guard.by), "bot", "bot|rating", 0, 0,

@@ -300,7 +300,7 @@ status dedup_rows_of_lines(const dedup_job *j, isa set, pool *p, dedup_rows *r, 
 
 /* --- vectors -------------------------------------------------------------------------------- */
 
-static const char *input_name(const dedup_job *j)
+const char *dedup_input_name(const dedup_job *j)
 {
     return strcmp(j->path, "-") ? j->path : "standard input";
 }
@@ -314,7 +314,7 @@ static status take_row(const dedup_job *j, const char *bytes, dedup_rows *r, err
     double squares = 0;
     for (size_t i = 0; i < j->dim; i++) squares += (double)v[i] * (double)v[i];
     if (!isfinite(squares) || squares == 0)
-        return err_set(e, ST_FAILED, "%s, row %llu: %s", input_name(j), (ull)r->n_vectors + 1,
+        return err_set(e, ST_FAILED, "%s, row %llu: %s", dedup_input_name(j), (ull)r->n_vectors + 1,
                        squares == 0 ? "all zeros, which point nowhere"
                                     : "a value that is not a finite number");
     double scale = 1 / sqrt(squares);
@@ -359,8 +359,8 @@ status dedup_rows_of_vectors(const dedup_job *j, pool *p, dedup_rows *r, err *e)
         st = err_set(e, ST_FAILED,
                      "%s: %llu bytes are not whole rows of %zu float32 (%zu bytes each): is --dim "
                      "right?",
-                     input_name(j), (ull)r->n_vectors * j->dim * sizeof(float) + bytes.n, j->dim,
-                     j->dim * sizeof(float));
+                     dedup_input_name(j), (ull)r->n_vectors * j->dim * sizeof(float) + bytes.n,
+                     j->dim, j->dim * sizeof(float));
     instream_close(in);
     buf_release(&bytes);
     return st;

@@ -26,6 +26,9 @@ typedef struct dedup_rows {
 /* Zero-initialise, but for memory.  With a limit all vectors are in a file. */
 void dedup_rows_release(dedup_rows *r);
 
+/* The input as messages name it. */
+const char *dedup_input_name(const dedup_job *j);
+
 /* What comparing them takes. */
 budget dedup_rows_budget(const dedup_rows *r, const pool *p);
 

@@ -147,11 +147,6 @@ static status write_all(running *x, err *e)
 
 /* --- the run -------------------------------------------------------------------------------- */
 
-static const char *input_name(const dedup_job *j)
-{
-    return strcmp(j->path, "-") ? j->path : "standard input";
-}
-
 /* Looks at the input, and refuses to write over it. */
 static status look_at_input(running *x, err *e)
 {
@@ -178,7 +173,7 @@ static status bring_vectors(dedup_rows *r, const dedup_job *j, const pool *p, er
 {
     const budget b = dedup_rows_budget(r, p);
     if (!r->memory || !r->n) return ST_OK;
-    if (r->memory < budget_least(&b)) return budget_refuse(&b, j->memory, input_name(j), e);
+    if (r->memory < budget_least(&b)) return budget_refuse(&b, j->memory, dedup_input_name(j), e);
     const size_t here = budget_here(&b, r->memory);
     return vectors_bring(&r->vectors, r->dim, here < r->n_vectors ? here : r->n_vectors, e);
 }

@@ -1,8 +1,8 @@
 /* sync.c - joins source, slices and store: ask for a page, keep it, move on.
  *
- * Where a page says by itself that another one follows (it is full, and the server counts more rows
- * than have been seen), that one is asked for while the page is kept.  Requests are the same, in the
- * same order, as without: what a page's rows can change is asked for after they are kept.
+ * Where a page says by itself that another one follows (it is full, and the server counts more
+ * rows than have been seen), that one is asked for while the page is kept.  Requests are the same,
+ * in the same order, as without: what a page's rows can change is asked for after they are kept.
  *
  * The records of a page, the set of records seen and the slice's progress commit together,
  * so a killed run goes on where the last page ended and nothing is counted twice.  A row
@@ -524,7 +524,7 @@ status sync_run(store *s, source *src, const sync_options *o, sync_counts *count
                              .redactor = o->redactor,
                              .comfort = "; it is kept as received (tamis status)"}};
     bool none = false;
-    status st = preparer_new(0, &r.preparer, e);
+    status st = preparer_new(o->n_threads, &r.preparer, e);
     if (st == ST_OK) st = recall_ranges(&r, e);
     while (st == ST_OK && !none) {
         st = next_slice(&r, &none, e);

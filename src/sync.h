@@ -16,6 +16,7 @@ typedef struct sync_options {
     const instant *resync;   /* read again all that is not older than this; NULL: what is new */
     double lookback, settle; /* seconds */
     uint32_t page_size;
+    int n_threads;            /* that prepare records; 0: as many as are of use */
     const redactor *redactor; /* redact.store = yes, else NULL */
     const logger *log;
 } sync_options;

@@ -1,4 +1,4 @@
-/* sync_prepare.h - the part of the work on a page's records that needs no store, by several threads.
+/* sync_prepare.h - what is to be done with a page's records and needs no store, by several threads.
  *
  * What comes out does not depend on how many they are. */
 #ifndef TAMIS_SYNC_PREPARE_H

@@ -29,6 +29,7 @@ static status sync_api(const sync_job *j, sync_counts *counts, source_stats *sta
                       .lookback = c->source.lookback,
                       .settle = c->source.settle,
                       .page_size = (uint32_t)c->source.page_size,
+                      .n_threads = j->n_threads,
                       .redactor = j->redactor,
                       .resync = j->resync,
                       .log = j->log};

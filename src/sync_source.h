@@ -10,6 +10,7 @@ typedef struct sync_job {
     store *store;
     const redactor *redactor; /* redact.store = yes, else NULL */
     const instant *resync;    /* see sync.h */
+    int n_threads;            /* see sync.h */
     const logger *log;
     const stop_flag *stop;
 } sync_job;

@@ -181,6 +181,7 @@ static status part_sync(running *r, err *e)
                   .store = r->store,
                   .redactor = redacts_store(c) ? r->redactor : NULL,
                   .resync = r->t->resync ? &r->t->resync_from : NULL,
+                  .n_threads = r->t->n_threads,
                   .log = &r->t->log,
                   .stop = r->t->stop};
     status st = sync_source(&j, &r->s.interactions, &r->s.http, e);

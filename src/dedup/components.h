@@ -12,7 +12,7 @@ void forest_unite(uint32_t *parent, uint32_t a, uint32_t b);
 
 /* Unites every two rows of `in` whose vectors have cosine >= in->threshold or the same bits, in
  * `parent` [n_rows], which may have trees already.  Of `in`, group, margin and prior are not looked
- * at.  The trees do not depend on threads, blocks or instruction set. */
+ * at.  The roots do not depend on threads, blocks or instruction set; the ways to them may. */
 status components_unite(const greedy_input *in, const greedy_options *o, uint32_t *parent,
                         err *e) MUST_USE;
 

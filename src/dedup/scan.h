@@ -45,9 +45,10 @@ typedef struct scan_kernels {
     double (*sum_of_squares)(const float *x, size_t n);
 } scan_kernels;
 
-/* How far dot_floats may be off, for vectors not longer than that.  A sum of dim products in float32,
- * in any order, is off by at most gamma |x| |y|, gamma = dim u / (1 - dim u), u = 2^-24 (Higham,
- * Accuracy and Stability of Numerical Algorithms, 3.1); twice that also covers a sum in double. */
+/* How far dot_floats may be off, for vectors not longer than that.  A sum of dim products in
+ * float32, in any order, is off by at most gamma |x| |y|, gamma = dim u / (1 - dim u), u = 2^-24
+ * (Higham, Accuracy and Stability of Numerical Algorithms, 3.1); twice that also covers a sum in
+ * double. */
 static inline double dot_floats_error(size_t dim, double longest)
 {
     const double gamma = (double)dim * 0x1p-24 / (1 - (double)dim * 0x1p-24);

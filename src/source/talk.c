@@ -3,8 +3,8 @@
  * As many tries as the options allow, waits in between as the server asks.  An answer of HTTP 200
  * that is not what was asked for (a sign-in page, JSON cut short) counts as a failed try.
  *
- * A request that is sent ahead is the bare exchange and no more: what its answer means, other tries,
- * waits, tokens and the words to the logger are the caller's, when it asks. */
+ * A request that is sent ahead is the bare exchange and no more: what its answer means, other
+ * tries, waits, tokens and the words to the logger are the caller's, when it asks. */
 #include "source/talk.h"
 
 #include <stdio.h>

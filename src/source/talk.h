@@ -61,8 +61,8 @@ typedef struct talk_request {
  * stopped; else what take or explain said. */
 status talk_get(talk *t, const talk_request *q, err *e) MUST_USE;
 
-/* Sends what talk_get will be asked for next, while the caller does something else: its first try is
- * then that answer.  Nothing is sent where talk_get would wait first or need a token.  Until
+/* Sends what talk_get will be asked for next, while the caller does something else: its first try
+ * is then that answer.  Nothing is sent where talk_get would wait first or need a token.  Until
  * talk_get or talk_drop, nothing else may be done with `t`. */
 void talk_begin(talk *t, const talk_request *q);
 /* Does without the answer; no-op if none is under way. */

@@ -8,8 +8,8 @@
  * the few float32 operations around them can lose is part of what is kept for |e| (reach.c), and so
  * is what a cosine in double precision can gain by its roundings.
  *
- * For verify alone, and nothing of it is the dedup stage's.  For the same codes all instruction sets
- * give the same bits; reach_scalar is the oracle. */
+ * For verify alone, and nothing of it is the dedup stage's.  For the same codes all instruction
+ * sets give the same bits; reach_scalar is the oracle. */
 #ifndef TAMIS_VERIFY_REACH_H
 #define TAMIS_VERIFY_REACH_H
 

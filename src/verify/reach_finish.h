@@ -1,5 +1,6 @@
-/* reach_finish.h - from sums of codes to bounds, and the rest that is the same code in each; for reach.c, reach_avx2.c and reach_vnni.c alone,
- * each of which compiles it for its instruction set: no operation here is fused or reordered. */
+/* reach_finish.h - from sums of codes to bounds, and the rest that is the same code in each; for
+ * reach.c, reach_avx2.c and reach_vnni.c alone, each of which compiles it for its instruction set:
+ * no operation here is fused or reordered. */
 #ifndef TAMIS_VERIFY_REACH_FINISH_H
 #define TAMIS_VERIFY_REACH_FINISH_H
 

@@ -56,8 +56,8 @@ typedef struct scan_result {
     uint64_t n_pairs, n_exact;
 } scan_result;
 
-/* ST_FAILED: memory; or a bound that is not what the plain loops say, or below the cosine, which the
- * machine or the kernel is to blame for (one in each block is checked).  ST_INCOMPLETE: stopped. */
+/* ST_FAILED: memory; or a bound that is not what the plain loops say, or below the cosine, which
+ * the machine or the kernel is to blame for (one in each block is checked).  ST_INCOMPLETE: stopped. */
 status scan_run(const scan_input *in, const scan_options *o, scan_result *out, err *e) MUST_USE;
 void scan_result_release(scan_result *r);
 

@@ -7,6 +7,7 @@ how each run must end; after the last the tenant is healed and a run must end we
 import datetime
 import email.utils
 import json
+import os
 import time
 
 import faults
@@ -161,6 +162,22 @@ def test_retry_after_is_heeded(make_place, few, asked, least):
     summary = place.json("run")
     assert len(times) == 2 and least - 0.02 <= times[1] - times[0] < 8, times
     assert summary["http"]["retries"] == 1 and summary["http"]["seconds_waited"] >= least - 0.02
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("threads, least, most", [(1, 1, 2), (4, 4, 5)])
+def test_threads(make_place, demo, threads, least, most):
+    """No more than --threads at work on records; one more may wait for a page."""
+    place = make_place(demo.first[:300]).configure(source={"page_size": 100})
+    place.tenant.fault(page(3), faults.delay(30), times=1)
+    process = place.start("--threads", threads, "sync")
+    while len(place.tenant.requests()) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    at_work = len(os.listdir("/proc/%d/task" % process.pid))
+    process.kill()
+    process.communicate()
+    assert least <= at_work <= most
 
 
 def test_page_delay(make_place, few):

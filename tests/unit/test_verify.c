@@ -1,5 +1,5 @@
-/* test_verify.c - the brute-force scan and its bounds against plain double loops, and the strict CSV
- * reader. */
+/* test_verify.c - the brute-force scan and its bounds against plain double loops, and the strict
+ * CSV reader. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
