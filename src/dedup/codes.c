@@ -7,7 +7,6 @@
 #include "dedup/codes.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,10 +21,12 @@ enum {
 
 /* What the greatest numbers of all may be, beside those of the strips tried. */
 #define MARGIN 1.2
+#define PREFIX_MARGIN 1.02
 #define REST_MARGIN 1.05
 
-typedef struct strip_most { /* of one strip of vectors */
-    double component, rest, norm;
+typedef struct strip_most {         /* of one strip of vectors */
+    double component, prefix, rest; /* of turned vectors: also their length, and what is left out */
+    double norm;                    /* of codes, scaled */
 } strip_most;
 
 typedef struct coding {
@@ -73,13 +74,13 @@ static float up(double x)
     return (float)(x * (1 + 1e-6));
 }
 
-/* Length of what the turn leaves out of a vector, rounded up. */
-static double rest_of(const coding *g, size_t vector, const float *turned)
+/* Length of what the turn leaves out of a vector, rounded up; prefix: the length of the rest. */
+static double rest_of(const coding *g, size_t vector, double prefix)
 {
     const codes_input *in = g->c->in;
     if (!in->turn) return 0;
     double squares = in->squares[vector];
-    double low = sqrt(g->k->sum_of_squares(turned, in->length)) - g->off * sqrt(squares);
+    double low = prefix - g->off * sqrt(squares);
     double rest = (1 + in->turn_error) * squares - (low > 0 ? low * low : 0);
     return sqrt(rest > 0 ? rest : 0) + 1e-9 * in->longest;
 }
@@ -120,19 +121,23 @@ static strip_rows turn_strip(const coding *g, size_t strip, int worker)
 static strip_most measure(const coding *g, size_t vector, const float *turned)
 {
     const double component = (double)g->k->greatest(turned, g->c->in->length);
-    return (strip_most){.component = component, .rest = rest_of(g, vector, turned)};
+    const double prefix = sqrt(g->k->sum_of_squares(turned, g->c->in->length));
+    return (strip_most){
+        .component = component, .prefix = prefix, .rest = rest_of(g, vector, prefix)};
 }
 
 static void raise_to(strip_most *most, strip_most by)
 {
     most->component = fmax(most->component, by.component);
+    most->prefix = fmax(most->prefix, by.prefix);
     most->rest = fmax(most->rest, by.rest);
     most->norm = fmax(most->norm, by.norm);
 }
 
 static bool does_fit(const coding *g, strip_most most)
 {
-    return most.component <= g->fits.component && most.rest <= g->fits.rest;
+    return most.component <= g->fits.component && most.prefix <= g->fits.prefix &&
+           most.rest <= g->fits.rest;
 }
 
 static void measure_strip(void *ctx, size_t item, int worker)
@@ -231,8 +236,8 @@ static void pack_turn(coding *g)
                 in->turn[r * in->dim + i];
 }
 
-/* The scale: no component up to that of `fits` clipped, and every number of the last word fits its
- * byte. */
+/* The scale: no component up to that of `fits` clipped, every number of the last word fits its
+ * byte, and narrow codes are short enough (rounding adds `half` to the length of a code). */
 static void choose_scale(coding *g, strip_most fits)
 {
     codes *c = g->c;
@@ -241,7 +246,8 @@ static void choose_scale(coding *g, strip_most fits)
         sqrt((double)in->length) / 2 * (1 + 1e-6) + 1e-3; /* longest error, in steps */
     g->fits = fits;
     g->factor = 250 / (half + 1);
-    c->scale = fmax(fits.component / 127 * (1 + 1e-6), fits.rest / 280);
+    c->scale = fmax(fits.component / (c->narrow ? SCAN_NARROW : 127) * (1 + 1e-6), fits.rest / 280);
+    if (c->narrow) c->scale = fmax(c->scale, fits.prefix * (1 + 1e-6) / (SCAN_REACH - half));
     c->scale = fmax(c->scale, in->longest * 1.05 / (120 * g->factor));
     c->scale = (double)up(c->scale); /* a float32, as quantise() takes it */
     double error = half + g->off * in->longest / c->scale;
@@ -260,13 +266,14 @@ static strip_most most_of(const coding *g, size_t strips)
 static strip_most guess_most(coding *g, size_t strips)
 {
     const codes_input *in = g->c->in;
-    if (!in->turn) return (strip_most){.component = in->largest};
+    if (!in->turn) return (strip_most){.component = in->largest, .prefix = HUGE_VAL};
     g->step = (strips + TRIED - 1) / TRIED;
     const size_t tried = (strips + g->step - 1) / g->step;
     pool_run(in->pool, tried, measure_strip, g);
     strip_most most = most_of(g, tried);
     if (tried == strips) return most;
     most.component *= MARGIN;
+    most.prefix *= PREFIX_MARGIN;
     most.rest *= REST_MARGIN;
     return most;
 }
@@ -290,6 +297,8 @@ status codes_make(const codes_input *in, codes *out, err *e)
     const size_t strips = (in->n + STRIP - 1) / STRIP;
     const double gamma = (double)in->dim * 0x1p-24 / (1 - (double)in->dim * 0x1p-24);
     *out = (codes){.in = in, .words = in->length / 4 + 1};
+    out->narrow = in->turn && scan_kernels_for(in->isa)->scan_narrow;
+    out->added = out->narrow ? SCAN_NARROW : 128;
     coding g = {.c = out,
                 .gemm = gemm_for(in->isa),
                 .k = scan_kernels_for(in->isa),

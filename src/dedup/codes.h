@@ -2,6 +2,7 @@
 #ifndef TAMIS_DEDUP_CODES_H
 #define TAMIS_DEDUP_CODES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/isa.h"
@@ -31,6 +32,8 @@ typedef struct code_head {
 typedef struct codes {
     const codes_input *in;
     size_t words;       /* of a first code: length / 4 and one of what it leaves out */
+    bool narrow;        /* first codes are as scan_narrow wants them */
+    int added;          /* to the codes of a column */
     double scale;       /* of all first codes */
     double reach;       /* no first code, scaled, is longer */
     double fuzz;        /* what roundings may add to a bound */

@@ -23,8 +23,8 @@
  *     x.y <= s^2 D + |e_x| reach + d L^2,   L the greatest length,
  *
  * and the pair is passed over if D is below the least integer for which the right side reaches
- * the limit.  Columns are bytes without sign (code + 128, as the instruction wants one side), which
- * adds 128 times the sum of c_x, a number of the query.
+ * the limit.  Columns are bytes without sign (code + 128, or less where codes are narrow, as the
+ * instructions want one side), which adds as many times the sum of c_x, a number of the query.
  *
  * Px itself is rounded: a chain of dim fused multiply-adds in float32 is off by at most
  * g |P_i||x|, g = dim u/(1 - dim u), u = 2^-24 (Higham, Accuracy and Stability of Numerical
@@ -129,7 +129,7 @@ status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
     uint8_t *to = s->chunks[s->n / SCAN_COLUMNS] + at / SCAN_PANEL * words * SCAN_PANEL * 4 +
                   at % SCAN_PANEL * 4;
     for (size_t w = 0; w + 1 < words; w++, code += 4, to += SCAN_PANEL * 4)
-        for (size_t b = 0; b < 4; b++) to[b] = (uint8_t)(code[b] + 128);
+        for (size_t b = 0; b < 4; b++) to[b] = (uint8_t)(code[b] + c->added);
     to[0] = to[1] = to[2] = c->rest[vector][0];
     to[3] = c->rest[vector][1];
     s->vector[s->n++] = vector;
@@ -193,7 +193,7 @@ static void take_queries(const codes *c, const join_look *l, join_scratch *s)
         int64_t sum = 0;
         memcpy(s->queries + q * bytes, code, bytes);
         for (size_t i = 0; i + 4 < bytes; i++) sum += code[i];
-        s->offsets[q] = 128 * sum;
+        s->offsets[q] = c->added * sum;
     }
 }
 
@@ -261,7 +261,7 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
     const codes *c = &j->codes;
     if (!l->n) return;
     take_queries(c, l, s);
-    size_t active = 0;
+    size_t active = 0, (*scan)(const scan_job *) = c->narrow ? j->k->scan_narrow : j->k->scan;
     for (uint32_t chunk = l->seen[0] / SCAN_COLUMNS; (size_t)chunk * SCAN_COLUMNS < l->to;
          chunk++) {
         const uint32_t first = chunk * SCAN_COLUMNS;
@@ -269,14 +269,14 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
         while (active < l->n && l->seen[active] < first + columns) active++;
         for (size_t q = 0; q < active; q++)
             s->limits[q] = limit_of(c, l->vectors[q], l->limits[q], s->offsets[q]);
-        size_t n = j->k->scan(&(scan_job){.queries = s->queries,
-                                          .limits = s->limits,
-                                          .n_queries = active,
-                                          .panels = l->set->chunks[chunk],
-                                          .n_panels = (columns + SCAN_PANEL - 1) / SCAN_PANEL,
-                                          .words = c->words,
-                                          .wide = s->wide,
-                                          .hits = s->hits});
+        size_t n = scan(&(scan_job){.queries = s->queries,
+                                    .limits = s->limits,
+                                    .n_queries = active,
+                                    .panels = l->set->chunks[chunk],
+                                    .n_panels = (columns + SCAN_PANEL - 1) / SCAN_PANEL,
+                                    .words = c->words,
+                                    .wide = s->wide,
+                                    .hits = s->hits});
         s->counts.scanned += (uint64_t)active * columns;
         weigh_hits(j, l, s, n, first);
     }

@@ -1,11 +1,17 @@
 /* scan_avx2.c - the inner loops of the join for AVX2.
  *
- * Bytes are widened to 16 bits, once for a panel and once for the queries, because the byte
- * product of this instruction set saturates.  One step multiplies four dimensions: a vector
- * holds two sums each of four columns, added at the end.  Two queries by sixteen columns fill
- * the registers.
+ * The byte product of this instruction set adds two products and saturates at 16 bits.  So bytes
+ * are widened to 16 bits, once for a panel and once for the queries; one step multiplies four
+ * dimensions: a vector holds two sums each of four columns, added at the end.  Two queries by
+ * sixteen columns fill the registers.
  *
- * The addition is inline assembly: GCC 12 copies every sum around its intrinsic. */
+ * Narrow codes are multiplied as bytes.  Of columns without a sign, u = y + 90, two products are
+ * at most 2 * 180 * 90 = 32400 and so do not saturate.  Sums of them wrap, but 90 times the sum of
+ * x is taken from each beforehand, and what is left is the sum of x y over half of the
+ * dimensions, by Cauchy and Schwarz at most 181^2 = 32761: it fits, whatever wrapped on the way.
+ * The last word, with its larger numbers, is added in 32 bits.
+ *
+ * Additions are inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
 
 #include "dedup/quantise.h"
@@ -95,6 +101,110 @@ static size_t scan(const scan_job *j)
     return n;
 }
 
+/* --- narrow codes --- */
+
+enum { NARROW_QUERIES = 6 };
+
+/* Of a query, each in all places of a vector: what its sums begin with, its last word, the limit
+ * of what they come to. */
+typedef struct narrow_query {
+    int32_t start, last, limit;
+} narrow_query;
+
+/* Two numbers of 16 bits in one of 32. */
+static inline int32_t two(int32_t low, int32_t high)
+{
+    return (int32_t)((uint32_t)low & 0xFFFF) | (int32_t)((uint32_t)high << 16);
+}
+
+static narrow_query prepare_narrow(const int8_t *x, size_t words, int32_t limit)
+{
+    int32_t even = 0, odd = 0; /* sums of the two halves of each word */
+    for (size_t w = 0; w + 1 < words; w++, x += 4) {
+        even += x[0] + x[1];
+        odd += x[2] + x[3];
+    }
+    int64_t rest = (int64_t)limit - SCAN_NARROW * (even + odd);
+    rest = rest < INT32_MIN ? INT32_MIN : rest < INT32_MAX ? rest : INT32_MAX;
+    return (narrow_query){.start = two(-SCAN_NARROW * even, -SCAN_NARROW * odd),
+                          .last = two(x[0] + x[1] + x[2], x[3]),
+                          .limit = (int32_t)rest};
+}
+
+/* Of each four bytes, the first and the last, as numbers of 16 bits. */
+static inline __m256i first_and_last(__m256i words)
+{
+    return _mm256_or_si256(
+        _mm256_and_si256(words, _mm256_set1_epi32(0xFF)),
+        _mm256_and_si256(_mm256_srli_epi32(words, 8), _mm256_set1_epi32(0xFF0000)));
+}
+
+static inline __m256i add_byte_products(__m256i sum, __m256i column, __m256i query)
+{
+    __asm__("vpaddw %1, %0, %0" : "+x"(sum) : "x"(_mm256_maddubs_epi16(column, query)));
+    return sum;
+}
+
+static inline __attribute__((always_inline)) size_t scan_narrow_queries(const scan_job *j,
+                                                                        const narrow_query *queries,
+                                                                        size_t p, size_t q,
+                                                                        int rows, size_t n)
+{
+    const size_t words = j->words;
+    const __m256i *columns = (const __m256i *)(j->panels + p * words * SCAN_PANEL * 4);
+    const int8_t *x = j->queries + q * words * 4;
+    __m256i sums[NARROW_QUERIES][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+        sums[r][0] = sums[r][1] = _mm256_set1_epi32(queries[q + (size_t)r].start);
+    for (size_t w = 0; w + 1 < words; w++) {
+        const __m256i y[2] = {_mm256_load_si256(columns + 2 * w),
+                              _mm256_load_si256(columns + 2 * w + 1)};
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            int32_t four;
+            __builtin_memcpy(&four, x + ((size_t)r * words + w) * 4, 4);
+            const __m256i query = _mm256_set1_epi32(four);
+            sums[r][0] = add_byte_products(sums[r][0], y[0], query);
+            sums[r][1] = add_byte_products(sums[r][1], y[1], query);
+        }
+    }
+    const __m256i one = _mm256_set1_epi16(1);
+    const __m256i last[2] = {first_and_last(_mm256_load_si256(columns + 2 * words - 2)),
+                             first_and_last(_mm256_load_si256(columns + 2 * words - 1))};
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        const narrow_query *of = &queries[q + (size_t)r];
+        const __m256i limit = _mm256_set1_epi32(of->limit), word = _mm256_set1_epi32(of->last);
+        uint32_t mask = 0;
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++) {
+            __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(sums[r][v], one),
+                                           _mm256_madd_epi16(last[v], word));
+            __m256i less = _mm256_cmpgt_epi32(limit, sum);
+            mask |= (~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(less)) & 0xFFu) << (8 * v);
+        }
+        if (mask) n = note(mask, (uint32_t)((q + (size_t)r) << 16 | p * SCAN_PANEL), j->hits, n);
+    }
+    return n;
+}
+
+static size_t scan_narrow(const scan_job *j)
+{
+    narrow_query queries[SCAN_QUERIES];
+    size_t n = 0;
+    for (size_t q = 0; q < j->n_queries; q++)
+        queries[q] = prepare_narrow(j->queries + q * j->words * 4, j->words, j->limits[q]);
+    for (size_t p = 0; p < j->n_panels; p++) {
+        size_t q = 0;
+        for (; q + NARROW_QUERIES <= j->n_queries; q += NARROW_QUERIES)
+            n = scan_narrow_queries(j, queries, p, q, NARROW_QUERIES, n);
+        for (; q + 2 <= j->n_queries; q += 2) n = scan_narrow_queries(j, queries, p, q, 2, n);
+        if (q < j->n_queries) n = scan_narrow_queries(j, queries, p, q, 1, n);
+    }
+    return n;
+}
+
 static int32_t dot_codes(const int8_t *x, const int8_t *y, size_t dim)
 {
     __m256i sum = _mm256_setzero_si256();
@@ -131,4 +241,5 @@ static float dot_floats(const float *x, const float *y, size_t dim)
     return _mm_cvtss_f32(four);
 }
 
-const scan_kernels scan_avx2 = {scan, dot_codes, dot_floats, quantise, greatest, sum_of_squares};
+const scan_kernels scan_avx2 = {scan,     scan_narrow, dot_codes,     dot_floats,
+                                quantise, greatest,    sum_of_squares};

@@ -38,4 +38,5 @@ static float dot_floats(const float *x, const float *y, size_t dim)
            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-const scan_kernels scan_scalar = {scan, dot_codes, dot_floats, quantise, greatest, sum_of_squares};
+const scan_kernels scan_scalar = {scan,     NULL,     dot_codes,     dot_floats,
+                                  quantise, greatest, sum_of_squares};

@@ -55,6 +55,79 @@ static void check_scan(size_t words, size_t n_queries, size_t n_panels, bool ext
     free(got);
 }
 
+/* As long as a narrow code may be: full of small numbers, or all in a few of them, of either half of
+ * the words or of both. */
+static void narrow_code(int8_t *code, size_t n)
+{
+    const uint32_t half = random_below(3);
+    const int most = random_below(2) ? SCAN_NARROW : 1 + (int)random_below(SCAN_NARROW);
+    int left = SCAN_REACH * SCAN_REACH;
+    memset(code, 0, n);
+    for (size_t i = random_below(2) ? 0 : random_below((uint32_t)n + 1); i < n; i++) {
+        int c = random_below(3) ? most : (int)random_below((uint32_t)most + 1);
+        while (c * c > left) c--;
+        if (i / 2 % 2 == half) continue;
+        left -= c * c;
+        code[i] = (int8_t)(random_below(4) ? c : -c);
+    }
+}
+
+/* scan_narrow against scan on the same job. */
+static void check_narrow_scan(const scan_kernels *k, size_t words, size_t n_queries,
+                              size_t n_panels)
+{
+    const size_t columns = n_panels * SCAN_PANEL, n = (words - 1) * 4;
+    int8_t queries[SCAN_QUERIES * 25 * 4], code[24 * 4];
+    int32_t limits[SCAN_QUERIES];
+    uint8_t *panels = aligned_alloc(64, columns * words * 4);
+    uint32_t *want = malloc(n_queries * columns * 4), *got = malloc(n_queries * columns * 4);
+    assert_true(panels && want && got && words <= 25);
+    for (size_t q = 0; q < n_queries; q++) {
+        int8_t *x = queries + q * words * 4;
+        int32_t sum = 0;
+        narrow_code(x, n);
+        for (size_t i = 0; i < n; i++) sum += x[i];
+        for (size_t i = n; i < n + 4; i++) x[i] = (int8_t)random_below(128);
+        limits[q] = (int32_t)random_below(166000) - 33000 + SCAN_NARROW * sum;
+        if (q % 5 == 4) limits[q] = random_below(2) ? INT32_MIN : INT32_MAX;
+    }
+    for (size_t c = 0; c < columns; c++) {
+        uint8_t *y = panels + c / SCAN_PANEL * words * SCAN_PANEL * 4 + c % SCAN_PANEL * 4;
+        const uint8_t rest = (uint8_t)random_below(256);
+        if (random_below(3)) /* the nearest and the farthest that there can be */
+            memcpy(code, queries + random_below((uint32_t)n_queries) * words * 4, n);
+        else
+            narrow_code(code, n);
+        const int sign = random_below(2) ? 1 : -1;
+        for (size_t i = 0; i < n; i++)
+            y[i / 4 * SCAN_PANEL * 4 + i % 4] = (uint8_t)(sign * code[i] + SCAN_NARROW);
+        y += (words - 1) * SCAN_PANEL * 4;
+        y[0] = y[1] = y[2] = rest;
+        y[3] = (uint8_t)random_below(256);
+    }
+    scan_job j = {queries, limits, n_queries, panels, n_panels, words, NULL, want};
+    size_t hits = scan_scalar.scan(&j);
+    qsort(want, hits, sizeof *want, by_number);
+    j.hits = got;
+    assert_int_equal(k->scan_narrow(&j), hits);
+    qsort(got, hits, sizeof *got, by_number);
+    assert_memory_equal(got, want, hits * sizeof *got);
+    free(panels);
+    free(want);
+    free(got);
+}
+
+static void test_narrow_scans_agree(void **state)
+{
+    (void)state;
+    for (int set = ISA_SCALAR; set <= (int)best_isa(); set++) {
+        const scan_kernels *k = scan_kernels_for((isa)set);
+        for (size_t i = 0; k->scan_narrow && i < 200; i++)
+            check_narrow_scan(k, 1 + random_below(25), 1 + random_below(20), 1 + random_below(5));
+        if (k->scan_narrow) check_narrow_scan(k, 24, SCAN_QUERIES, SCAN_COLUMNS / SCAN_PANEL);
+    }
+}
+
 static void test_scans_agree(void **state)
 {
     (void)state;
@@ -539,6 +612,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scans_agree),
+        cmocka_unit_test(test_narrow_scans_agree),
         cmocka_unit_test(test_products_agree),
         cmocka_unit_test(test_no_pair_is_missed),
         cmocka_unit_test(test_every_plan_keeps_the_rule),
