@@ -6,6 +6,7 @@ import pty
 import random
 import re
 import resource
+import struct
 import subprocess
 import time
 
@@ -119,6 +120,23 @@ def test_repeated_texts(toy, tmp_path):
     sample = sorted(first)[::1000]
     alone = run_toy(toy, tmp_path, "embed", "--threads", 1, input="".join(sample).encode())
     assert alone == b"".join(first[line] for line in sample)
+
+
+def test_many_lines_are_the_same_bytes_from_anywhere(toy, tmp_path):
+    """More texts than one batch, some of them again: from a pipe, a file, as JSON lines."""
+    lines = numbered(12000, 9000)
+    plain, path = "".join(lines).encode(), tmp_path / "texts"
+    expected = run_toy(toy, tmp_path, "embed", input=plain)
+    assert len(expected) == 4 * DIM * len(lines)
+    as_json = "".join(json.dumps({"text": line[:-1], "id": line}) + "\n" for line in lines).encode()
+    for content, args in ((plain, ()), (as_json, ("--jsonl",))):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            assert run_toy(toy, tmp_path, "embed", *args, stdin=file) == expected
+        assert run_toy(toy, tmp_path, "embed", *args, "--threads", 1, input=content) == expected
+    vectors = run_toy(toy, tmp_path, "embed", "--format", "jsonl", input=plain).splitlines()
+    assert [struct.pack("<%df" % DIM, *json.loads(line)["vector"]) for line in vectors] \
+        == [expected[k:k + 4 * DIM] for k in range(0, len(expected), 4 * DIM)]
 
 
 @pytest.mark.native
