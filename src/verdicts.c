@@ -160,6 +160,7 @@ typedef struct row_index {
     intern ids;         /* interactions with turns, in final order */
     uint32_t *last_row; /* [ids.n] the last row of an interaction */
     uint32_t *before;   /* [n_turns] the row of the same interaction before it; NO_ROW: none */
+    uint32_t last;      /* the interaction that was asked for last: verdicts come by interaction */
 } row_index;
 
 static void row_index_release(row_index *r)
@@ -176,22 +177,35 @@ static status row_index_init(row_index *r, const dataset *d, err *e)
                      .before = calloc(d->n_turns + 1, sizeof *r->before)};
     if (!r->last_row || !r->before) return err_nomem(e, "curating");
     for (size_t i = 0; i < d->n_turns; i++) {
-        uint32_t n = r->ids.n, k = intern_add(&r->ids, d->turns[i].of->id);
+        const bool again = i && d->turns[i].of == d->turns[i - 1].of;
+        const uint32_t n = r->ids.n, k = again ? r->last : intern_add(&r->ids, d->turns[i].of->id);
         if (k == INTERN_NONE) return err_nomem(e, "curating");
+        r->last = k;
         r->before[i] = k == n ? NO_ROW : r->last_row[k];
         r->last_row[k] = (uint32_t)i;
     }
     return ST_OK;
 }
 
-/* NO_ROW if there is no such turn. */
-static uint32_t row_of(const row_index *r, str id, int64_t number)
+static uint32_t row_in(const row_index *r, uint32_t k, int64_t number)
 {
-    uint32_t k = intern_find(&r->ids, id);
     if (k == INTERN_NONE || number < 0) return NO_ROW;
     uint32_t row = r->last_row[k];
     while (row != NO_ROW && r->d->turns[row].number != number) row = r->before[row];
     return row;
+}
+
+/* NO_ROW if there is no such turn. */
+static uint32_t row_of(row_index *r, const stored_verdict *v)
+{
+    const bool again = r->last < r->ids.n && str_eq(r->ids.texts[r->last], v->interaction_id);
+    if (!again) r->last = intern_find(&r->ids, v->interaction_id);
+    return row_in(r, r->last, v->turn);
+}
+
+static uint32_t row_of_keeper(const row_index *r, const stored_verdict *v)
+{
+    return row_in(r, intern_find(&r->ids, v->kept_interaction_id), v->kept_turn);
 }
 
 /* --- under the same key: all of them -------------------------------------------------------- */
@@ -214,8 +228,8 @@ static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
     recalling *r = ctx;
     (void)e;
     if (!was_compared(v)) return ST_OK;
-    uint32_t row = row_of(&r->index, v->interaction_id, v->turn), kept = NO_ROW;
-    if (v->rule != RULE_KEPT) kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
+    uint32_t row = row_of(&r->index, v), kept = NO_ROW;
+    if (v->rule != RULE_KEPT) kept = row_of_keeper(&r->index, v);
     if (row == NO_ROW || (v->rule != RULE_KEPT && kept == NO_ROW)) {
         r->fits = false;
         return ST_OK;
@@ -270,7 +284,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
     reviewing *r = ctx;
     (void)e;
     if (!was_compared(v)) return ST_OK;
-    const uint32_t row = row_of(&r->index, v->interaction_id, v->turn);
+    const uint32_t row = row_of(&r->index, v);
     if (row == NO_ROW || v->order < 0 || (uint64_t)v->order >= r->n_old) return ST_OK;
     if (v->score == SCORE_UNKNOWN) return ST_OK; /* not the nearest keeper, maybe */
     unsigned char digest[SHA256_SIZE];
@@ -278,7 +292,7 @@ static status review_verdict(void *ctx, const stored_verdict *v, err *e)
     if (memcmp(digest, r->texts.p + (size_t)v->order * DIGEST, DIGEST) != 0) return ST_OK;
     uint32_t kept = NO_ROW;
     if (v->rule != RULE_KEPT) {
-        kept = row_of(&r->index, v->kept_interaction_id, v->kept_turn);
+        kept = row_of_keeper(&r->index, v);
         if (kept == NO_ROW) kept = ROW_UNKNOWN;
     }
     r->old.verdicts[v->order] = (verdict){kept, v->score};

@@ -10,7 +10,7 @@
 typedef struct intern {
     str *texts; /* [n] */
     uint32_t n, cap;
-    uint32_t *slots; /* [n_slots], number + 1, 0: free */
+    struct intern_slot *slots; /* [n_slots] */
     uint32_t n_slots;
     uint64_t seed;
 } intern;
