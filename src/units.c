@@ -134,7 +134,8 @@ typedef struct taking {
     uint32_t *which; /* the texts that are asked for; NULL: all */
 } taking;
 
-/* Puts the vector of a text that the store has where it is if the store has all. */
+/* Puts the vector of a text that the store has where it is if the store has all.  Any thread: it
+ * touches nothing of other texts. */
 static status take_cached(void *ctx, size_t i, const float *v, err *e)
 {
     const taking *t = ctx;
@@ -164,7 +165,7 @@ static status close_ranks(units *u, err *e)
 }
 
 /* Of the texts without an exact vector, those that have one of the fast encoder. */
-static status take_cached_fast(const job *j, units *u, err *e)
+static status take_cached_fast(const gathering *g, units *u, err *e)
 {
     size_t n = 0;
     taking t = {u, true, calloc((size_t)u->texts.n + 1, sizeof *t.which)};
@@ -175,7 +176,8 @@ static status take_cached_fast(const job *j, units *u, err *e)
         t.which[n] = k;
         texts[n++] = u->texts.texts[k];
     }
-    if (st == ST_OK) st = store_vectors(j->store, true, texts, n, u->dim, take_cached, &t, e);
+    const store_wanted w = {texts, n, u->dim, true, take_cached, &t, g->pool};
+    if (st == ST_OK) st = store_vectors(g->job->store, &w, e);
     free(t.which);
     free(texts);
     return st;
@@ -197,11 +199,11 @@ static status gather_cached(const gathering *g, const dataset *d, size_t dim, un
     if (!u->place || !u->text_at || !u->is_fast) return err_nomem(e, "embedding");
     for (uint32_t k = 0; k < u->texts.n; k++) u->place[k] = NO_ROW;
     taking t = {.u = u};
+    const store_wanted w = {u->texts.texts, u->texts.n, dim, false, take_cached, &t, g->pool};
     status st = make_room(g, d->n_turns, u, e);
     if (st == ST_OK) st = store_begin_read(j->store, e);
-    if (st == ST_OK)
-        st = store_vectors(j->store, false, u->texts.texts, u->texts.n, dim, take_cached, &t, e);
-    if (st == ST_OK && g->fast) st = take_cached_fast(j, u, e);
+    if (st == ST_OK) st = store_vectors(j->store, &w, e);
+    if (st == ST_OK && g->fast) st = take_cached_fast(g, u, e);
     store_rollback(j->store);
     if (st == ST_OK) st = close_ranks(u, e);
     return st;

@@ -127,8 +127,10 @@ const char list_rejected[] = "SELECT reason, received_s, received_ns, raw, CAST(
                              " FROM rejected ORDER BY number";
 const char list_vectors[] = "SELECT number, hash FROM vector ORDER BY number";
 const char list_fast_vectors[] = "SELECT number, hash FROM fast_vector ORDER BY number";
-const char read_vectors[] = "SELECT hash, v FROM vector ORDER BY number";
-const char read_fast_vectors[] = "SELECT hash, v FROM fast_vector ORDER BY number";
+const char read_vectors[] =
+    "SELECT hash, v FROM vector WHERE number BETWEEN ? AND ? ORDER BY number";
+const char read_fast_vectors[] =
+    "SELECT hash, v FROM fast_vector WHERE number BETWEEN ? AND ? ORDER BY number";
 const char list_slices[] = "SELECT " SLICE_COLUMNS " FROM slice ORDER BY id";
 const char list_runs[] = "SELECT id, command, state, started_s, started_ns, ended_s, ended_ns,"
                          " result FROM run ORDER BY id DESC LIMIT ?";

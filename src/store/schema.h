@@ -61,7 +61,7 @@ extern const char *const query_sql[N_QUERIES];
 /* Statements with many rows. */
 extern const char list_interactions[], list_rejected[], list_slices[], list_runs[];
 extern const char list_vectors[], list_fast_vectors[]; /* their numbers and hashes */
-extern const char read_vectors[], read_fast_vectors[]; /* their hashes and they */
+extern const char read_vectors[], read_fast_vectors[]; /* hashes and they, from number to number */
 extern const char list_verdicts[], list_verdicts_of[], list_duplicates_of[];
 
 #endif

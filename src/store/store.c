@@ -697,10 +697,11 @@ status store_put_fast_vector(store *s, str t, const float *v, size_t dim, err *e
     return put_vector(s, Q_PUT_FAST_VECTOR, t, v, dim, e);
 }
 
-status store_vectors(store *s, bool fast, const str *texts, size_t n, size_t dim,
-                     store_vector_fn fn, void *ctx, err *e)
+/* While this handle holds the lock and writes nothing, other connections see what it sees. */
+status store_vectors(store *s, const store_wanted *w, err *e)
 {
-    return vectors_find(s->db, fast, texts, n, dim, fn, ctx, e);
+    const bool alone = !s->writes || s->begun;
+    return vectors_find(s->db, alone ? NULL : &s->place, w, e);
 }
 
 status store_drop_vectors(store *s, err *e)

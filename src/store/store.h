@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/intern.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/sha256.h"
 #include "record.h"
 
@@ -107,11 +108,18 @@ status store_put_vector(store *s, str text, const float *v, size_t dim, err *e) 
 /* The same for vectors of the fast encoder, which are another thing. */
 status store_fast_vector(store *s, str text, float *out, size_t dim, bool *found, err *e) MUST_USE;
 status store_put_fast_vector(store *s, str text, const float *v, size_t dim, err *e) MUST_USE;
-/* Those of n texts, each once, that are there: calls fn for each, in any order.  fast: those of the
- * fast encoder.  v: borrowed until fn returns; fn may not use the store. */
+/* v: borrowed until it returns; it may not use the store. */
 typedef status (*store_vector_fn)(void *ctx, size_t which, const float *v, err *e);
-status store_vectors(store *s, bool fast, const str *texts, size_t n, size_t dim,
-                     store_vector_fn fn, void *ctx, err *e) MUST_USE;
+typedef struct store_wanted {
+    const str *texts; /* [n] each once */
+    size_t n, dim;
+    bool fast;          /* vectors of the fast encoder */
+    store_vector_fn fn; /* called for each that is there, in any order */
+    void *ctx;
+    pool *pool; /* its threads read, and call fn at the same time; NULL: this one alone */
+} store_wanted;
+/* The vectors of many texts. */
+status store_vectors(store *s, const store_wanted *w, err *e) MUST_USE;
 /* Removes all vectors (another model is to be used). */
 status store_drop_vectors(store *s, err *e) MUST_USE;
 

@@ -146,6 +146,20 @@ status db_open(const char *path, const char *name, db_mode mode, db **out, err *
     return ST_OK;
 }
 
+status db_open_beside(const char *path, const char *name, db **out, err *e)
+{
+    status st = db_open(path, name, DB_READ, out, e);
+    if (st == ST_OK)
+        st = db_run(*out,
+                    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                    "PRAGMA query_only = ON; PRAGMA cache_size = -1024",
+                    e);
+    if (st == ST_OK) return st;
+    db_close(*out);
+    *out = NULL;
+    return st;
+}
+
 void db_close(db *d)
 {
     if (!d) return;

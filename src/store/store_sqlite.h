@@ -15,6 +15,9 @@ typedef enum { DB_WRITE, DB_READ, DB_IMMUTABLE } db_mode;
 /* Opens a file that is there, and does nothing to it yet.  `name` (borrowed) is what errors
  * call it.  DB_IMMUTABLE: `path` is a URI (see place_immutable_uri). */
 status db_open(const char *path, const char *name, db_mode mode, db **out, err *e) MUST_USE;
+/* Another connection to a file that is open for writing, for another thread that reads it once from
+ * end to end. */
+status db_open_beside(const char *path, const char *name, db **out, err *e) MUST_USE;
 void db_close(db *d); /* rolls back what is open; NULL is fine */
 
 /* Whether the first bytes are those of an SQLite database with our application id. */

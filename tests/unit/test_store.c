@@ -518,7 +518,9 @@ static void test_many_vectors(void **state)
     str all[MANY];
     buf found = {0};
     store *s = open_as(STORE_WRITE);
-    OK(store_vectors(s, false, all, 0, DIM, list_vector, &found, &E));
+    store_wanted all_of = {all, 0, DIM, false, list_vector, &found, NULL};
+    OK(store_vectors(s, &all_of, &E));
+    all_of.n = MANY;
     OK(store_begin(s, &E));
     for (int i = 0; i < MANY; i++) {
         float v[DIM] = {(float)i, 0.5f, 2};
@@ -528,18 +530,68 @@ static void test_many_vectors(void **state)
         if (i != 2) OK(store_put_vector(s, all[i], v, i == 5 ? DIM - 1 : DIM, &E));
     }
     OK(store_commit(s, &E));
-    OK(store_vectors(s, false, (str[]){STR("no"), all[8], all[3], all[5]}, 4, DIM, list_vector,
-                     &found, &E));
+    const str few[] = {STR("no"), all[8], all[3], all[5]};
+    OK(store_vectors(s, &(store_wanted){few, 4, DIM, false, list_vector, &found, NULL}, &E));
     assert_string_equal(buf_cstr(&found), "1:8,0.5 2:3,0.5 ");
     found.n = 0;
-    OK(store_vectors(s, true, all, MANY, DIM, list_vector, &found, &E));
+    OK(store_vectors(s, &(store_wanted){all, MANY, DIM, true, list_vector, &found, NULL}, &E));
     assert_string_equal(buf_cstr(&found), "2:2,0.5 ");
     found.n = 0;
-    assert_int_equal(store_vectors(s, false, all, MANY, DIM, list_vector, &found, &E),
-                     ST_INCOMPLETE);
+    assert_int_equal(store_vectors(s, &all_of, &E), ST_INCOMPLETE);
     assert_string_equal(buf_cstr(&found),
                         "0:0,0.5 1:1,0.5 3:3,0.5 4:4,0.5 6:6,0.5 7:7,0.5 8:8,0.5 9:9,0.5 ");
     buf_release(&found);
+    store_close(s);
+}
+
+enum { PARTED = 5000, PARTED_DIM = 2, PARTED_MISSING = 7 };
+
+/* Each text has its own place, so that threads need no lock. */
+static status place_vector(void *ctx, size_t which, const float *v, err *e)
+{
+    float *all = ctx;
+    if (which >= PARTED) return err_set(e, ST_FAILED, "a text that nobody asked for");
+    all[which] += v[1];
+    return ST_OK;
+}
+
+static status refuse_vector(void *ctx, size_t which, const float *v, err *e)
+{
+    (void)ctx;
+    (void)v;
+    return err_set(e, ST_INCOMPLETE, "no %s", which < PARTED ? "more" : "such text");
+}
+
+/* Threads share a table out, and each vector is told once; not if something is being written. */
+static void test_vectors_by_threads(void **state)
+{
+    (void)state;
+    static char names[PARTED][16];
+    static str all[PARTED];
+    static float got[PARTED];
+    store *s = open_as(STORE_WRITE);
+    pool *p = NULL;
+    store_wanted w = {all, PARTED, PARTED_DIM, false, place_vector, got, NULL};
+    OK(store_begin(s, &E));
+    for (int i = 0; i < PARTED; i++) {
+        const float v[PARTED_DIM] = {2, (float)i};
+        snprintf(names[i], sizeof names[i], "text %d", i);
+        all[i] = str_from(names[i]);
+        if (i != PARTED_MISSING) OK(store_put_vector(s, all[i], v, PARTED_DIM, &E));
+    }
+    OK(pool_new(4, &p, &E));
+    w.pool = p;
+    for (int round = 0; round < 2; round++) { /* within the transaction, and after it */
+        memset(got, 0, sizeof got);
+        OK(store_vectors(s, &w, &E));
+        for (int i = 0; i < PARTED; i++)
+            assert_true(got[i] == (i == PARTED_MISSING ? 0 : (float)i));
+        if (!round) OK(store_commit(s, &E));
+    }
+    w.fn = refuse_vector;
+    assert_int_equal(store_vectors(s, &w, &E), ST_INCOMPLETE);
+    assert_string_equal(E.msg, "no more");
+    pool_free(p);
     store_close(s);
 }
 
@@ -687,6 +739,7 @@ int main(void)
         TEST(seen),
         TEST(vectors),
         TEST(many_vectors),
+        TEST(vectors_by_threads),
         TEST(verdicts),
         TEST(runs),
         TEST(counts),

@@ -516,7 +516,8 @@ static void use_all(store_mode mode)
     any(store_open_slice(s, STR("api"), &sl, &found, &E));
     any(store_cursor(s, STR("api"), &newest, &lowest, &found, &E));
     any(store_vector(s, STR("text"), v, 3, &found, &E));
-    any(store_vectors(s, false, (str[]){STR("text")}, 1, 3, ignore_vector, NULL, &E));
+    const store_wanted wanted = {(str[]){STR("text")}, 1, 3, false, ignore_vector, NULL, NULL};
+    any(store_vectors(s, &wanted, &E));
     any(store_each_verdict(s, ignore_verdict, NULL, &E));
     any(store_duplicates_of(s, STR("a"), 0, ignore_verdict, NULL, &E));
     any(store_each_run(s, 10, ignore_run, NULL, &E));
