@@ -11,9 +11,10 @@
  *
  * Rows with the same vector, group and answer are one entry: all but the first fall at any
  * threshold, or, being forced, stay at any.  An entry that begins with a forced row loses no bit.
- * Groups never meet and are gone through one after the other.  Entries go by in blocks: in
- * parallel against the entries before the block, then in order against those of the block, whose
- * pairs are few and were noted meanwhile.  What a pair can still change of an entry (a bit, its
+ * Groups never meet and are gone through one after the other.  Entries go by in stretches, which are
+ * looked for among the entries before the stretch, and these in blocks: in parallel against what
+ * was filed since the stretch began, then in order against those of the block, whose pairs are few
+ * and were noted meanwhile.  What a pair can still change of an entry (a bit, its
  * nearest kept one) gives the limit below which pairs are passed over; it rises as bits fall, so
  * that a crowd of rewordings costs no more than it has to.
  *
@@ -34,7 +35,9 @@
 enum {
     HERE = SWEEP_STEPS, /* the bit of the input's own threshold */
     N_BITS,
-    BLOCK = 4 * SCAN_QUERIES /* entries */
+    BLOCK = 4 * SCAN_QUERIES, /* entries */
+    STRIP = 8 * SCAN_QUERIES, /* entries that one thread looks for at a time */
+    STRETCH = 8 * STRIP
 };
 
 /* Entries before the block, in the order in which they are looked at. */
@@ -56,7 +59,8 @@ typedef struct tier {
     join_set set;
     uint32_t *entry; /* [set.n] number in its group */
     size_t cap;
-    double floor; /* the lowest threshold at which any is kept */
+    uint32_t n_before; /* the stretch */
+    double floor;      /* the lowest threshold at which any is kept */
 } tier;
 
 /* A pair within a block. */
@@ -86,7 +90,8 @@ typedef struct run {
     size_t n_forced, n_again; /* rows; those of them that are not the first of their entry */
     entry *group;             /* the first of the group that is gone through */
     tier tiers[N_TIERS];      /* of its entries before the block, those kept at any threshold */
-    join_set set;             /* the block's entries */
+    uint32_t stretch, stretch_end;
+    join_set set; /* the block's entries */
     uint32_t block, block_end;
     worker *workers;
 } run;
@@ -216,13 +221,15 @@ static void take_pair(const run *r, entry *n, uint32_t member, double cosine)
     n->nearest = member;
 }
 
+/* Entries that are looked for, of those of a strip, with what a pair must reach. */
 typedef struct looking {
     const run *r;
     worker *w;
     const tier *tier; /* NULL: the block */
-    uint32_t numbers[SCAN_QUERIES], vectors[SCAN_QUERIES];
-    double limits[SCAN_QUERIES];
-    size_t n;
+    uint32_t numbers[STRIP], vectors[STRIP];
+    double limits[STRIP];
+    uint32_t n;
+    uint32_t first; /* of those that are looked for now */
 } looking;
 
 static void note(worker *w, uint32_t query, uint32_t member, double cosine)
@@ -244,54 +251,81 @@ static void found(void *ctx, size_t query, uint32_t member)
 {
     looking *l = ctx;
     const run *r = l->r;
-    uint32_t number = l->numbers[query];
+    double *limit = &l->limits[l->first + query];
+    uint32_t number = l->numbers[l->first + query];
     entry *n = &r->group[number];
     member = l->tier ? l->tier->entry[member] : r->block + member;
     if (member >= number) return;
-    double cosine = cosine_of(r, n, &r->group[member], l->limits[query]);
-    if (cosine < l->limits[query]) return;
+    double cosine = cosine_of(r, n, &r->group[member], *limit);
+    if (cosine < *limit) return;
     if (!l->tier) {
         note(l->w, number, member, cosine);
         return;
     }
     take_pair(r, n, member, cosine);
-    l->limits[query] = limit_in(r, n, l->tier);
+    *limit = limit_in(r, n, l->tier);
 }
 
-/* Queries from..to against a tier, or (NULL) against those of the block before them. */
-static void look_in(looking *l, const tier *t, uint32_t from, uint32_t to)
+static uint32_t least(uint32_t a, uint32_t b)
 {
-    static const uint32_t none_seen[SCAN_QUERIES];
-    const run *r = l->r;
-    const join_set *set = t ? &t->set : &r->set;
+    return a < b ? a : b;
+}
+
+/* Members from..to of a tier, or (NULL) of the block. */
+static void look_at(looking *l, const tier *t, uint32_t from, uint32_t to)
+{
+    uint32_t seen[SCAN_QUERIES];
+    for (size_t q = 0; q < SCAN_QUERIES; q++) seen[q] = from;
+    for (l->first = 0; l->first < l->n; l->first += SCAN_QUERIES)
+        join_search(l->r->join,
+                    &(join_look){.set = t ? &t->set : &l->r->set,
+                                 .vectors = l->vectors + l->first,
+                                 .seen = seen,
+                                 .to = to,
+                                 .limits = l->limits + l->first,
+                                 .n = least(l->n - l->first, SCAN_QUERIES),
+                                 .found = found,
+                                 .ctx = l},
+                    &l->w->scratch);
+}
+
+/* Entries [from, end), a strip at most, against members [first, to) of a tier, or of the block: a piece
+ * of them at a time, which stays in the second cache with its second codes while the strip goes by. */
+static void look_for(looking *l, uint32_t from, uint32_t end, const tier *t, uint32_t first,
+                     uint32_t to)
+{
     l->tier = t;
     l->n = 0;
-    for (uint32_t i = from; i < to; i++) {
-        l->limits[l->n] = limit_in(r, &r->group[i], t);
+    for (uint32_t i = from; first < to && i < end; i++) {
+        l->limits[l->n] = limit_in(l->r, &l->r->group[i], t);
         if (l->limits[l->n] == HUGE_VAL) continue;
-        l->vectors[l->n] = r->group[i].vector;
+        l->vectors[l->n] = l->r->group[i].vector;
         l->numbers[l->n++] = i;
     }
-    join_search(r->join,
-                &(join_look){.set = set,
-                             .vectors = l->vectors,
-                             .seen = none_seen,
-                             .to = t ? set->n : to - r->block,
-                             .limits = l->limits,
-                             .n = l->n,
-                             .found = found,
-                             .ctx = l},
-                &l->w->scratch);
+    for (; first < to; first += SCAN_COLUMNS - first % SCAN_COLUMNS)
+        look_at(l, t, first, least(to, first + SCAN_COLUMNS - first % SCAN_COLUMNS));
 }
 
-static void look(void *ctx, size_t item, int number)
+/* A strip of the stretch against the entries before that. */
+static void look_before(void *ctx, size_t item, int number)
 {
     const run *r = ctx;
     looking l = {.r = r, .w = &r->workers[number]};
-    const uint32_t from = r->block + (uint32_t)item * SCAN_QUERIES, left = r->block_end - from;
-    const uint32_t to = from + (left < SCAN_QUERIES ? left : SCAN_QUERIES);
-    for (const tier *t = r->tiers; t < r->tiers + N_TIERS; t++) look_in(&l, t, from, to);
-    look_in(&l, NULL, from, to);
+    const uint32_t from = r->stretch + (uint32_t)item * STRIP;
+    for (const tier *t = r->tiers; t < r->tiers + N_TIERS; t++)
+        look_for(&l, from, least(r->stretch_end, from + STRIP), t, 0, t->n_before);
+}
+
+/* Some of the block against the entries of the stretch, and of the block, before them. */
+static void look_within(void *ctx, size_t item, int number)
+{
+    const run *r = ctx;
+    looking l = {.r = r, .w = &r->workers[number]};
+    const uint32_t from = r->block + (uint32_t)item * SCAN_QUERIES;
+    const uint32_t end = least(r->block_end, from + SCAN_QUERIES);
+    for (const tier *t = r->tiers; t < r->tiers + N_TIERS; t++)
+        look_for(&l, from, end, t, t->n_before, t->set.n);
+    look_for(&l, from, end, NULL, 0, end - r->block);
 }
 
 /* --- blocks --------------------------------------------------------------------------------- */
@@ -370,7 +404,8 @@ static status run_block(run *r, err *e)
     for (uint32_t i = r->block; st == ST_OK && i < r->block_end; i++)
         st = join_set_add(r->join, &r->set, r->group[i].vector, e);
     if (st) return st;
-    pool_run(r->o->pool, (r->block_end - r->block + SCAN_QUERIES - 1) / SCAN_QUERIES, look, r);
+    pool_run(r->o->pool, (r->block_end - r->block + SCAN_QUERIES - 1) / SCAN_QUERIES, look_within,
+             r);
     for (int w = 0; w < pool_size(r->o->pool); w++) {
         worker *x = &r->workers[w];
         for (size_t i = 0; w && i < x->n_noted; i++)
@@ -383,17 +418,29 @@ static status run_block(run *r, err *e)
     return file_block(r, e);
 }
 
+static status run_stretch(run *r, err *e)
+{
+    status st = ST_OK;
+    for (tier *t = r->tiers; t < r->tiers + N_TIERS; t++) t->n_before = t->set.n;
+    pool_run(r->o->pool, (r->stretch_end - r->stretch + STRIP - 1) / STRIP, look_before, r);
+    for (r->block = r->stretch; st == ST_OK && r->block < r->stretch_end; r->block = r->block_end) {
+        r->block_end = least(r->stretch_end, r->block + BLOCK);
+        if (r->o->stop && *r->o->stop) return err_set(e, ST_INCOMPLETE, "interrupted while tuning");
+        st = run_block(r, e);
+    }
+    return st;
+}
+
 static status run_group(run *r, size_t from, size_t to, err *e)
 {
     status st = ST_OK;
     uint32_t n = (uint32_t)(to - from);
     r->group = r->entries + from;
     for (size_t i = 0; i < N_TIERS; i++) join_set_clear(&r->tiers[i].set);
-    for (r->block = 0; st == ST_OK && r->block < n; r->block = r->block_end) {
-        r->block_end = n - r->block < BLOCK ? n : r->block + BLOCK;
-        if (r->o->stop && *r->o->stop) return err_set(e, ST_INCOMPLETE, "interrupted while tuning");
-        st = run_block(r, e);
-        if (st == ST_OK) log_progress(r->o->log, "comparing", from + r->block_end, r->n);
+    for (r->stretch = 0; st == ST_OK && r->stretch < n; r->stretch = r->stretch_end) {
+        r->stretch_end = n - r->stretch < STRETCH ? n : r->stretch + STRETCH;
+        st = run_stretch(r, e);
+        if (st == ST_OK) log_progress(r->o->log, "comparing", from + r->stretch_end, r->n);
     }
     return st;
 }

@@ -26,7 +26,7 @@ static sweep sweep_of(const rows *r, isa set, int n_threads)
     return sweep_forced(r, 0, set, n_threads);
 }
 
-static verdict *forced_at(const rows *r, size_t n_forced, double threshold)
+static verdict *forced_by(const rows *r, size_t n_forced, double threshold, isa set)
 {
     greedy_input in = r->in;
     err e = {0};
@@ -35,10 +35,15 @@ static verdict *forced_at(const rows *r, size_t n_forced, double threshold)
     in.threshold = threshold;
     assert_non_null(v);
     assert_int_equal(pool_new(1, &p, &e), ST_OK);
-    assert_int_equal(
-        forced_run(&in, n_forced, &(greedy_options){.isa = ISA_SCALAR, .pool = p}, v, &e), ST_OK);
+    assert_int_equal(forced_run(&in, n_forced, &(greedy_options){.isa = set, .pool = p}, v, &e),
+                     ST_OK);
     pool_free(p);
     return v;
+}
+
+static verdict *forced_at(const rows *r, size_t n_forced, double threshold)
+{
+    return forced_by(r, n_forced, threshold, ISA_SCALAR);
 }
 
 static verdict *greedy_at(const rows *r, double threshold)
@@ -212,12 +217,32 @@ static void test_nothing(void **state)
     rows_free(&r);
 }
 
+/* More entries than are looked for at a time, and more in one of the groups. */
+static void test_many(void **state)
+{
+    (void)state;
+    static const size_t steps[] = {0, 10, 15, 27};
+    for (uint32_t groups = 1; groups <= 2; groups++) {
+        rows r = make_rows(9000 * groups, 8800 * groups, 32, 0.12, groups);
+        sweep s = sweep_of(&r, best_isa(), 3);
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+            verdict *v = forced_by(&r, 0, sweep_threshold(steps[i]), best_isa());
+            uint64_t kept = 0;
+            for (size_t k = 0; k < r.in.n_rows; k++) kept += v[k].kept_row == NO_ROW;
+            assert_int_equal(s.kept[steps[i]], kept);
+            assert_true(kept > 500 && kept < 8700 * groups);
+            free(v);
+        }
+        rows_free(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_threshold), cmocka_unit_test(test_threads_and_instructions),
         cmocka_unit_test(test_nothing),        cmocka_unit_test(test_forced),
-        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_answers),        cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
