@@ -1,7 +1,7 @@
 /* dataset.c - what the store holds, rated, paired, and put in final order.
  *
- * Every curation starts from all raw records.  They are parsed one at a time; memory is linear in
- * the turns that pass the rating. */
+ * Every curation starts from all raw records.  Threads parse them a few at a time, one thread takes
+ * what they hold in the order of the store; memory is linear in the turns that pass the rating. */
 #include "dataset.h"
 
 #include <stdlib.h>
@@ -35,11 +35,22 @@ static bool grow(void **array, size_t *cap, size_t n, size_t more, size_t size)
 }
 /* --- store -> turns -------------------------------------------------------------------------- */
 
+enum { LARGE = 16 << 10 };
+
+/* A record between the two. */
+typedef struct parsed {
+    arena a; /* kept for the next one, unless the record is large */
+    bool is_large;
+    interaction of;
+    rating rating;
+} parsed;
+
 typedef struct loading {
     const job *job;
     dataset *d;
     summary *s;
     rating_map map;
+    parsed *parsed; /* [STORE_SLOTS] */
     arena scratch, settings;
     uint64_t n_rated, n_below;
     double lowest, highest; /* ratings seen */
@@ -181,37 +192,68 @@ static bool note_rating(loading *l, double value, double minimum)
     return value < minimum;
 }
 
-static status load_record(void *ctx, str id, origin from, str raw, err *e)
+/* Any thread. */
+static status read_record(void *ctx, size_t slot, origin from, str raw, err *e)
 {
-    loading *l = ctx;
-    const config *c = l->job->config;
-    interaction i;
-    rating r;
-    arena_reset(&l->scratch);
-    if (l->job->stop && *l->job->stop)
-        return err_set(e, ST_INCOMPLETE, "interrupted while curating; run again");
-    status st = record_parse(raw, &l->scratch, &i, e);
+    const loading *l = ctx;
+    parsed *p = &l->parsed[slot];
+    arena_reset(&p->a);
+    p->is_large = raw.n > LARGE;
+    status st = record_parse(raw, &p->a, &p->of, e);
     if (st) return st; /* it was read before it was stored: the store is damaged */
-    i.origin = from;
-    st = rating_read(i.rating, &l->map, &l->scratch, &r, e);
-    if (st) return st;
+    p->of.origin = from;
+    return rating_read(p->of.rating, &l->map, &p->a, &p->rating, e);
+}
+
+static status judge_record(loading *l, str id, const parsed *p, err *e)
+{
+    const config *c = l->job->config;
     rule why = RULE_KEPT;
-    if (!bot_selected(c->filter.bots, i.bot_id))
+    if (!bot_selected(c->filter.bots, p->of.bot_id))
         why = RULE_BOT_NOT_SELECTED;
-    else if (!r.is_rated)
+    else if (!p->rating.is_rated)
         why = RULE_UNRATED;
-    else if (note_rating(l, r.value, c->filter.min_rating))
+    else if (note_rating(l, p->rating.value, c->filter.min_rating))
         why = RULE_RATING_BELOW_MINIMUM;
-    if (why == RULE_KEPT) return keep_turns(l, &i, &r, e);
+    if (why == RULE_KEPT) return keep_turns(l, &p->of, &p->rating, e);
     if (l->job->pins) pins_meet(&l->job->pins->pins, id, SIZE_MAX);
     return drop(l, id, why, e);
+}
+
+static status take_record(void *ctx, size_t slot, str id, err *e)
+{
+    loading *l = ctx;
+    if (l->job->stop && *l->job->stop)
+        return err_set(e, ST_INCOMPLETE, "interrupted while curating; run again");
+    arena_reset(&l->scratch);
+    status st = judge_record(l, id, &l->parsed[slot], e);
+    if (l->parsed[slot].is_large) arena_release(&l->parsed[slot].a);
+    return st;
+}
+
+/* One thread that fetches and takes can follow no more that parse. */
+enum { THREADS_MOST = 4 };
+
+static status read_store(loading *l, err *e)
+{
+    err unused = {0};
+    pool *p = NULL;
+    l->parsed = calloc(STORE_SLOTS, sizeof *l->parsed);
+    if (!l->parsed) return err_nomem(e, "curating");
+    if (pool_new(pool_threads(l->job->n_threads, THREADS_MOST), &p, &unused))
+        p = NULL; /* the caller does all */
+    status st = store_visit_each(l->job->store, &(store_visit){read_record, take_record, l, p}, e);
+    pool_free(p);
+    for (size_t i = 0; i < STORE_SLOTS; i++) arena_release(&l->parsed[i].a);
+    free(l->parsed);
+    return st;
 }
 
 static status load_turns(const job *j, dataset *d, summary *s, err *e)
 {
     loading l = {.job = j, .d = d, .s = s};
     status st = rating_map_parse(str_from(j->config->filter.rating_map), &l.settings, &l.map, e);
-    if (st == ST_OK) st = store_each(j->store, load_record, &l, e);
+    if (st == ST_OK) st = read_store(&l, e);
     if (st == ST_OK && l.n_rated && l.n_below == l.n_rated)
         log_say(j->log, LOG_WARNING,
                 "every one of the %llu rated interactions is below filter.min_rating = %g (ratings "

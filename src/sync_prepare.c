@@ -5,7 +5,6 @@
 #include "sync_prepare.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/compress.h"
 #include "base/pool.h"
@@ -80,8 +79,7 @@ status preparer_new(int n_threads, preparer **out, err *e)
     preparer *p = calloc(1, sizeof *p);
     *out = p;
     if (!p) return err_nomem(e, "starting a sync");
-    long online = n_threads > 0 ? n_threads : sysconf(_SC_NPROCESSORS_ONLN);
-    p->n_threads = online < 1 ? 1 : online > THREADS_MOST ? THREADS_MOST : (int)online;
+    p->n_threads = pool_threads(n_threads, THREADS_MOST);
     return ST_OK;
 }
 

@@ -46,7 +46,8 @@ void arena_release(arena *a)
     *a = (arena){0};
 }
 
-void *arena_alloc(arena *a, size_t n, size_t size)
+/* As arena_alloc, not zeroed. */
+static void *take(arena *a, size_t n, size_t size)
 {
     const size_t align = alignof(max_align_t);
     if (size && n > (SIZE_MAX - align) / size) return NULL;
@@ -63,14 +64,21 @@ void *arena_alloc(arena *a, size_t n, size_t size)
     }
     void *p = a->head->data + a->used;
     a->used += want;
-    return memset(p, 0, want);
+    return p;
+}
+
+void *arena_alloc(arena *a, size_t n, size_t size)
+{
+    void *p = take(a, n, size);
+    return p ? memset(p, 0, n * size) : NULL;
 }
 
 str arena_str(arena *a, str s)
 {
     if (s.n == SIZE_MAX) return (str){0};
-    char *p = arena_alloc(a, s.n + 1, 1);
+    char *p = take(a, s.n + 1, 1);
     if (!p) return (str){0};
     if (s.n) memcpy(p, s.p, s.n);
+    p[s.n] = 0;
     return (str){p, s.n};
 }

@@ -90,6 +90,13 @@ status packer_unpack(packer *p, str packed, size_t limit, buf *out, err *e)
     return ST_OK;
 }
 
+size_t packed_size(str packed)
+{
+    const unsigned long long size = ZSTD_getFrameContentSize(packed.p, packed.n);
+    const bool unknown = size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR;
+    return unknown || size > SIZE_MAX ? 0 : (size_t)size;
+}
+
 /* --- streams -------------------------------------------------------------------------------- */
 
 enum { PIECE = 128 << 10 };

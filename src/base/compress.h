@@ -20,6 +20,9 @@ status packer_pack(packer *p, str plain, buf *out, err *e) MUST_USE;
 /* Appends what was packed.  ST_FAILED: damaged, or larger than `limit` bytes. */
 status packer_unpack(packer *p, str packed, size_t limit, buf *out, err *e) MUST_USE;
 
+/* How long it says that it is unpacked; 0: it does not say. */
+size_t packed_size(str packed);
+
 /* --- streams -------------------------------------------------------------------------------- */
 
 /* A file ("-": standard input) read from the front, decompressed if its first bytes are the

@@ -56,14 +56,16 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+int pool_threads(int asked, int most)
+{
+    const long n = asked > 0 ? asked : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > most ? most : (int)n;
+}
+
 status pool_new(int n_threads, pool **out, err *e)
 {
     *out = NULL;
-    if (n_threads <= 0) {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        n_threads = online < 1 ? 1 : online > POOL_MAX ? POOL_MAX : (int)online;
-    }
-    if (n_threads > POOL_MAX) n_threads = POOL_MAX;
+    n_threads = pool_threads(n_threads, POOL_MAX);
     pool *p = calloc(1, sizeof *p + (size_t)n_threads * sizeof p->workers[0]);
     if (!p) return err_nomem(e, "starting threads");
     pthread_mutex_init(&p->lock, NULL);

@@ -10,6 +10,9 @@ typedef struct pool pool;
 
 enum { POOL_MAX = 256 };
 
+/* How many threads: as many as are asked for (0: one for each online processor), up to `most`. */
+int pool_threads(int asked, int most);
+
 /* n_threads: 1 to POOL_MAX workers; 0: one for each online processor.  With one
  * worker no thread is made: the caller does the work. */
 status pool_new(int n_threads, pool **out, err *e) MUST_USE;

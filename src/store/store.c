@@ -23,13 +23,9 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "store/place.h"
+#include "store/records_read.h"
 #include "store/store_sqlite.h"
 #include "store/vectors_find.h"
-
-enum {
-    RAW_LIMIT = 1000000000, /* SQLite's own limit for a blob */
-    ID_SHOWN = 200          /* bytes of an id in a message */
-};
 
 struct store {
     place place;
@@ -289,7 +285,7 @@ status store_set(store *s, const char *key, str val, err *e)
 /* Packs into the scratch. */
 static status pack(store *s, str raw, err *e)
 {
-    if (raw.n > RAW_LIMIT)
+    if (raw.n > RECORD_BYTES)
         return err_set(e, ST_FAILED, "a record of %zu bytes is more than the store takes", raw.n);
     buf_clear(&s->packed);
     return packer_pack(s->packer, raw, &s->packed, e);
@@ -298,12 +294,8 @@ static status pack(store *s, str raw, err *e)
 /* Appends the record in column `at`; `what` and `id` name it. */
 static status unpack(store *s, rows *r, int at, const char *what, str id, buf *out, err *e)
 {
-    err why = {0};
-    status st = packer_unpack(s->packer, row_str(r, at), RAW_LIMIT, out, &why);
-    if (st == ST_OK) return ST_OK;
-    if (id.n > ID_SHOWN) id.n = ID_SHOWN;
-    return err_set(e, st, "store %s: the record of %s %.*s: %s; put a backup in its place",
-                   s->place.name, what, STR_FMT(id), why.msg);
+    const record_name name = {s->place.name, what, id};
+    return record_unpack(s->packer, &name, row_str(r, at), out, e);
 }
 
 /* A record as it is stored. */
@@ -382,13 +374,6 @@ status store_put_rejected(store *s, str raw, const char *reason, bool *is_new, e
                   e);
 }
 
-/* One that a later version numbered is unknown to this one. */
-static origin column_origin(rows *r, int at)
-{
-    int64_t n = row_int(r, at);
-    return n > ORIGIN_UNKNOWN && n < ORIGIN_COUNT ? (origin)n : ORIGIN_UNKNOWN;
-}
-
 status store_each(store *s, store_record_fn fn, void *ctx, err *e)
 {
     rows *r;
@@ -403,6 +388,11 @@ status store_each(store *s, store_record_fn fn, void *ctx, err *e)
     db_end(r);
     buf_release(&raw);
     return st;
+}
+
+status store_visit_each(store *s, const store_visit *v, err *e)
+{
+    return records_read(s->db, s->place.name, v, e);
 }
 
 status store_find(store *s, str id, buf *out, bool *found, err *e)

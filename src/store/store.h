@@ -63,6 +63,20 @@ status store_put_rejected(store *s, str raw, const char *reason, bool *is_new, e
 typedef status (*store_record_fn)(void *ctx, str id, origin from, str raw, err *e);
 /* Every interaction, newest instant first, equal instants by id (bytes). */
 status store_each(store *s, store_record_fn fn, void *ctx, err *e) MUST_USE;
+
+/* The same by several threads, in batches of up to STORE_BATCH records.  Any thread calls `read` for
+ * a record (raw: borrowed until it returns), others at the same time for other slots; then one
+ * thread at a time, not always the same one, calls `take` for each record in order, after which
+ * its slot is free for another record.  Neither may use the store. */
+enum { STORE_BATCH = 128, STORE_SLOTS = 2 * STORE_BATCH };
+typedef struct store_visit {
+    status (*read)(void *ctx, size_t slot, origin from, str raw, err *e);
+    status (*take)(void *ctx, size_t slot, str id, err *e);
+    void *ctx;
+    pool *pool; /* NULL: this thread alone */
+} store_visit;
+status store_visit_each(store *s, const store_visit *v, err *e) MUST_USE;
+
 /* The raw record of one id, appended to out. */
 status store_find(store *s, str id, buf *out, bool *found, err *e) MUST_USE;
 

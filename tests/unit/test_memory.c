@@ -276,6 +276,18 @@ static status ignore_record(void *ctx, str id, origin from, str raw, err *e)
     return ST_OK;
 }
 
+static status ignore_read(void *ctx, size_t slot, origin from, str raw, err *e)
+{
+    (void)ctx, (void)slot, (void)from, (void)raw, (void)e;
+    return ST_OK;
+}
+
+static status ignore_taken(void *ctx, size_t slot, str id, err *e)
+{
+    (void)ctx, (void)slot, (void)id, (void)e;
+    return ST_OK;
+}
+
 static status write_store(store *s, err *e)
 {
     static const float vector[4] = {0.5f, 0.5f, 0.5f, 0.5f};
@@ -300,6 +312,7 @@ static status write_store(store *s, err *e)
 
 static status keep(err *e)
 {
+    const store_visit visit = {.read = ignore_read, .take = ignore_taken};
     store *s = NULL;
     buf value = {0};
     bool found;
@@ -314,6 +327,7 @@ static status keep(err *e)
     if (st == ST_OK) st = write_store(s, e);
     if (st == ST_OK) st = store_get(s, "key", &value, &found, e);
     if (st == ST_OK) st = store_each(s, ignore_record, NULL, e);
+    if (st == ST_OK) st = store_visit_each(s, &visit, e);
     if (st == ST_OK) st = store_count(s, &counts, e);
     if (st == ST_OK) assert_true(found && counts.interactions == 5);
     if (st == ST_OK) st = store_end_run(s, run, "complete", STR("{}"), e);

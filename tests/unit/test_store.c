@@ -172,6 +172,88 @@ static status use_within(void *ctx, str id, origin from, str raw, err *e)
     return ST_OK;
 }
 
+/* --- records by threads ------------------------------------------------------------------- */
+
+enum { VISITED = 3 * STORE_BATCH + 5 };
+
+typedef struct visiting {
+    buf made[STORE_SLOTS]; /* what `read` leaves for `take` */
+    size_t n_taken;
+    size_t bad_read, bad_also, bad_take; /* numbers of records */
+} visiting;
+
+static size_t number_in(str raw)
+{
+    size_t n = 0;
+    for (size_t i = sizeof "raw" - 1; i < raw.n; i++) n = n * 10 + (size_t)(raw.p[i] - '0');
+    return n;
+}
+
+static status visit_read(void *ctx, size_t slot, origin from, str raw, err *e)
+{
+    visiting *v = ctx;
+    const size_t i = number_in(raw);
+    if (slot >= STORE_SLOTS || from != ORIGIN_IMPORT) return err_set(e, ST_FAILED, "no such slot");
+    buf_clear(&v->made[slot]);
+    buf_str(&v->made[slot], raw);
+    if (i != v->bad_read && i != v->bad_also) return ST_OK;
+    return err_set(e, ST_FAILED, "record %zu is bad", i);
+}
+
+/* In order, each once, what was read of it. */
+static status visit_take(void *ctx, size_t slot, str id, err *e)
+{
+    visiting *v = ctx;
+    char want[32];
+    snprintf(want, sizeof want, "id %zu", v->n_taken);
+    assert_true(str_eq(id, str_from(want)));
+    assert_int_equal(number_in(buf_view(&v->made[slot])), v->n_taken);
+    if (v->n_taken == v->bad_take) return err_set(e, ST_INCOMPLETE, "enough");
+    v->n_taken++;
+    return ST_OK;
+}
+
+/* Whatever the threads: the order of the table, and the first error. */
+static void test_visit(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 4};
+    char first[32];
+    visiting v = {.bad_read = SIZE_MAX, .bad_also = SIZE_MAX, .bad_take = SIZE_MAX};
+    store_visit each = {visit_read, visit_take, &v, NULL};
+    store *s = open_as(STORE_WRITE);
+    OK(store_visit_each(s, &each, &E));
+    assert_int_equal(v.n_taken, 0);
+    store_set_origin(s, ORIGIN_IMPORT);
+    OK(store_begin(s, &E));
+    for (int i = 0; i < VISITED; i++) {
+        char id[32], raw[32];
+        snprintf(id, sizeof id, "id %d", i);
+        snprintf(raw, sizeof raw, "raw%d", i);
+        put(s, id, VISITED - i, 0, raw);
+    }
+    OK(store_commit(s, &E));
+    for (size_t k = 0; k < sizeof threads / sizeof *threads; k++) {
+        if (k) OK(pool_new(threads[k], &each.pool, &E));
+        v.n_taken = 0;
+        OK(store_visit_each(s, &each, &E));
+        assert_int_equal(v.n_taken, VISITED);
+        snprintf(first, sizeof first, "record %d is bad", STORE_BATCH + 20);
+        v.n_taken = 0;
+        v.bad_read = STORE_BATCH + 70;
+        v.bad_also = STORE_BATCH + 20; /* the first */
+        FAILS(store_visit_each(s, &each, &E), ST_FAILED, first);
+        assert_int_equal(v.n_taken, STORE_BATCH);
+        v.n_taken = 0;
+        v.bad_take = 3; /* earlier than what cannot be read in the same round */
+        FAILS(store_visit_each(s, &each, &E), ST_INCOMPLETE, "enough");
+        v.bad_read = v.bad_also = v.bad_take = SIZE_MAX;
+    }
+    pool_free(each.pool);
+    for (size_t i = 0; i < STORE_SLOTS; i++) buf_release(&v.made[i]);
+    store_close(s);
+}
+
 static void test_callbacks(void **state)
 {
     (void)state;
@@ -730,6 +812,7 @@ int main(void)
         TEST(new_updated_same),
         TEST(order),
         TEST(callbacks),
+        TEST(visit),
         TEST(rejected),
         TEST(rollback_leaves_nothing),
         TEST(writing_needs_a_transaction),

@@ -400,6 +400,7 @@ static void test_damaged_record(void **state)
 {
     (void)state;
     static const char magic[] = "\x28\xb5\x2f\xfd";
+    const store_visit nobody = {0}; /* nothing is called for it */
     bool found;
     buf file = {0}, out = {0};
     store *s = open_as(STORE_WRITE);
@@ -413,6 +414,7 @@ static void test_damaged_record(void **state)
     patch(store_path(), frame - file.p + 20, STR("?"));
     s = open_as(STORE_READ);
     FAILS(store_each(s, list_ids, &out, &E), ST_FAILED, "interaction the-one: damaged");
+    FAILS(store_visit_each(s, &nobody, &E), ST_FAILED, "interaction the-one: damaged");
     FAILS(store_find(s, STR("the-one"), &out, &found, &E), ST_FAILED, "interaction the-one");
     FAILS(store_find(s, STR("the-one"), &out, &found, &E), ST_FAILED, store_path());
     assert_int_equal(out.n, 0);
