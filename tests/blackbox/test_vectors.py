@@ -245,6 +245,7 @@ def corpus(run_anywhere, shared):
     return get
 
 
+@pytest.mark.native  # a build for valgrind has other bits, and would take an hour for these
 @pytest.mark.parametrize("name", CORPORA)
 def test_bits_of_a_corpus(corpus, name):
     said, its_vectors = corpus(name)
@@ -252,6 +253,7 @@ def test_bits_of_a_corpus(corpus, name):
     assert oracle.sha256(b"".join(its_vectors)) == CORPORA[name]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", CORPORA)
 def test_bits_of_a_corpus_in_other_circumstances(run, corpus, name):
     """Each instruction set, other threads, another order, other company, alone."""
