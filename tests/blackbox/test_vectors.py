@@ -245,7 +245,7 @@ def corpus(run_anywhere, shared):
     return get
 
 
-@pytest.mark.native  # a build for valgrind has other bits, and would take an hour for these
+@pytest.mark.native  # a build for valgrind has other bits
 @pytest.mark.parametrize("name", CORPORA)
 def test_bits_of_a_corpus(corpus, name):
     said, its_vectors = corpus(name)
