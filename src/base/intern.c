@@ -12,7 +12,7 @@ struct intern_slot {
     uint32_t hash, number; /* plus 1; 0: free */
 };
 
-/* Both halves of the product: each bit of the one depends on low bits, of the other on high ones. */
+/* Both halves of the product: the bits of one depend on low bits, of the other on high ones. */
 static uint64_t mix(uint64_t h, uint64_t eight)
 {
     unsigned __int128 p = (unsigned __int128)(h ^ eight) * 0x9E3779B97F4A7C15u;

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 
 #include "base/gemm.h"
-#include "dedup/scan.h"
 
 enum {
     STRIP = 128,
@@ -74,7 +73,7 @@ static float up(double x)
     return (float)(x * (1 + 1e-6));
 }
 
-/* Length of what the turn leaves out of a vector, rounded up; prefix: the length of the rest. */
+/* Length of what the turn leaves out of a vector, rounded up; prefix: of what it keeps. */
 static double rest_of(const coding *g, size_t vector, double prefix)
 {
     const codes_input *in = g->c->in;
@@ -298,7 +297,6 @@ status codes_make(const codes_input *in, codes *out, err *e)
     const double gamma = (double)in->dim * 0x1p-24 / (1 - (double)in->dim * 0x1p-24);
     *out = (codes){.in = in, .words = in->length / 4 + 1};
     out->narrow = in->turn && scan_kernels_for(in->isa)->scan_narrow;
-    out->added = out->narrow ? SCAN_NARROW : 128;
     coding g = {.c = out,
                 .gemm = gemm_for(in->isa),
                 .k = scan_kernels_for(in->isa),

@@ -7,6 +7,7 @@
 
 #include "base/isa.h"
 #include "base/pool.h"
+#include "dedup/scan.h"
 #include "dedup/vectors.h"
 
 typedef struct codes_input {
@@ -33,7 +34,6 @@ typedef struct codes {
     const codes_input *in;
     size_t words;       /* of a first code: length / 4 and one of what it leaves out */
     bool narrow;        /* first codes are as scan_narrow wants them */
-    int added;          /* to the codes of a column */
     double scale;       /* of all first codes */
     double reach;       /* no first code, scaled, is longer */
     double fuzz;        /* what roundings may add to a bound */
@@ -43,6 +43,12 @@ typedef struct codes {
     int8_t *second;     /* [n][dim]; NULL without a turn: the first code is as good */
     code_head *heads;   /* [n] */
 } codes;
+
+/* What a column holds more than its code, so that it has no sign. */
+static inline int codes_added(const codes *c)
+{
+    return c->narrow ? SCAN_NARROW : 128;
+}
 
 /* in stays borrowed.  Release in any case. */
 status codes_make(const codes_input *in, codes *out, err *e) MUST_USE;

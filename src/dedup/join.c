@@ -125,11 +125,12 @@ status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
     if (!make_room(j, s)) return err_nomem(e, "deduplicating");
     const codes *c = &j->codes;
     const size_t at = s->n % SCAN_COLUMNS, words = c->words;
+    const int added = codes_added(c);
     const int8_t *code = c->first + (size_t)vector * 4 * words;
     uint8_t *to = s->chunks[s->n / SCAN_COLUMNS] + at / SCAN_PANEL * words * SCAN_PANEL * 4 +
                   at % SCAN_PANEL * 4;
     for (size_t w = 0; w + 1 < words; w++, code += 4, to += SCAN_PANEL * 4)
-        for (size_t b = 0; b < 4; b++) to[b] = (uint8_t)(code[b] + c->added);
+        for (size_t b = 0; b < 4; b++) to[b] = (uint8_t)(code[b] + added);
     to[0] = to[1] = to[2] = c->rest[vector][0];
     to[3] = c->rest[vector][1];
     s->vector[s->n++] = vector;
@@ -193,7 +194,7 @@ static void take_queries(const codes *c, const join_look *l, join_scratch *s)
         int64_t sum = 0;
         memcpy(s->queries + q * bytes, code, bytes);
         for (size_t i = 0; i + 4 < bytes; i++) sum += code[i];
-        s->offsets[q] = c->added * sum;
+        s->offsets[q] = codes_added(c) * sum;
     }
 }
 
@@ -261,7 +262,8 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
     const codes *c = &j->codes;
     if (!l->n) return;
     take_queries(c, l, s);
-    size_t active = 0, (*scan)(const scan_job *) = c->narrow ? j->k->scan_narrow : j->k->scan;
+    size_t (*scan)(const scan_job *) = c->narrow ? j->k->scan_narrow : j->k->scan;
+    size_t active = 0;
     for (uint32_t chunk = l->seen[0] / SCAN_COLUMNS; (size_t)chunk * SCAN_COLUMNS < l->to;
          chunk++) {
         const uint32_t first = chunk * SCAN_COLUMNS;

@@ -11,12 +11,12 @@
  *
  * Rows with the same vector, group and answer are one entry: all but the first fall at any
  * threshold, or, being forced, stay at any.  An entry that begins with a forced row loses no bit.
- * Groups never meet and are gone through one after the other.  Entries go by in stretches, which are
- * looked for among the entries before the stretch, and these in blocks: in parallel against what
- * was filed since the stretch began, then in order against those of the block, whose pairs are few
- * and were noted meanwhile.  What a pair can still change of an entry (a bit, its
- * nearest kept one) gives the limit below which pairs are passed over; it rises as bits fall, so
- * that a crowd of rewordings costs no more than it has to.
+ * Groups never meet and are gone through one after the other.  Entries go by in stretches, which
+ * are looked for among the entries before the stretch, and these in blocks: in parallel against
+ * what was filed since the stretch began, then in order against those of the block, whose pairs
+ * are few and were noted meanwhile.  What a pair can still change of an entry (a bit, its nearest
+ * kept one) gives the limit below which pairs are passed over; it rises as bits fall, so that a
+ * crowd of rewordings costs no more than it has to.
  *
  * As earlier entries are final, they may be looked at in any order.  They lie in tiers: those
  * kept at the lowest threshold, which are few and take most low bits from the others; those kept
@@ -289,8 +289,14 @@ static void look_at(looking *l, const tier *t, uint32_t from, uint32_t to)
                     &l->w->scratch);
 }
 
-/* Entries [from, end), a strip at most, against members [first, to) of a tier, or of the block: a piece
- * of them at a time, which stays in the second cache with its second codes while the strip goes by. */
+static bool is_stopped(const run *r)
+{
+    return r->o->stop && *r->o->stop;
+}
+
+/* Entries [from, end), a strip at most, against members [first, to) of a tier, or of the block: a
+ * piece of them at a time, which stays in the second cache with its second codes while the strip
+ * goes by.  Once stopped, whoever runs the stretch drops what was found. */
 static void look_for(looking *l, uint32_t from, uint32_t end, const tier *t, uint32_t first,
                      uint32_t to)
 {
@@ -302,7 +308,7 @@ static void look_for(looking *l, uint32_t from, uint32_t end, const tier *t, uin
         l->vectors[l->n] = l->r->group[i].vector;
         l->numbers[l->n++] = i;
     }
-    for (; first < to; first += SCAN_COLUMNS - first % SCAN_COLUMNS)
+    for (; first < to && !is_stopped(l->r); first += SCAN_COLUMNS - first % SCAN_COLUMNS)
         look_at(l, t, first, least(to, first + SCAN_COLUMNS - first % SCAN_COLUMNS));
 }
 
@@ -425,8 +431,9 @@ static status run_stretch(run *r, err *e)
     pool_run(r->o->pool, (r->stretch_end - r->stretch + STRIP - 1) / STRIP, look_before, r);
     for (r->block = r->stretch; st == ST_OK && r->block < r->stretch_end; r->block = r->block_end) {
         r->block_end = least(r->stretch_end, r->block + BLOCK);
-        if (r->o->stop && *r->o->stop) return err_set(e, ST_INCOMPLETE, "interrupted while tuning");
         st = run_block(r, e);
+        if (st == ST_OK && is_stopped(r))
+            st = err_set(e, ST_INCOMPLETE, "interrupted while tuning");
     }
     return st;
 }

@@ -1,9 +1,9 @@
 /* records_read.c - packed records, one or all of them.
  *
- * All of them go by in batches, three of which are under way: one is fetched from the table, the one
- * before it is unpacked and read, the one before that is taken.  A batch that is read is dealt out in
- * parts; fetching and taking, which must be done in order, are one piece of work beside them.  Of
- * the errors of a batch the first one is told, whatever the threads. */
+ * All of them go by in batches, three of which are under way: one is fetched from the table, the
+ * one before it is unpacked and read, the one before that is taken.  A batch that is read is dealt
+ * out in parts; fetching and taking, which must be done in order, are one piece of work beside
+ * them.  Of the errors of a batch the first one is told, whatever the threads. */
 #include "store/records_read.h"
 
 #include <stdlib.h>

@@ -64,8 +64,8 @@ typedef status (*store_record_fn)(void *ctx, str id, origin from, str raw, err *
 /* Every interaction, newest instant first, equal instants by id (bytes). */
 status store_each(store *s, store_record_fn fn, void *ctx, err *e) MUST_USE;
 
-/* The same by several threads, in batches of up to STORE_BATCH records.  Any thread calls `read` for
- * a record (raw: borrowed until it returns), others at the same time for other slots; then one
+/* The same by several threads, in batches of up to STORE_BATCH records.  Any thread calls `read`
+ * for a record (raw: borrowed until it returns), others at the same time for other slots; then one
  * thread at a time, not always the same one, calls `take` for each record in order, after which
  * its slot is free for another record.  Neither may use the store. */
 enum { STORE_BATCH = 128, STORE_SLOTS = 2 * STORE_BATCH };

@@ -57,7 +57,8 @@ typedef struct scan_result {
 } scan_result;
 
 /* ST_FAILED: memory; or a bound that is not what the plain loops say, or below the cosine, which
- * the machine or the kernel is to blame for (one in each block is checked).  ST_INCOMPLETE: stopped. */
+ * the machine or the kernel is to blame for (one in each block is checked).
+ * ST_INCOMPLETE: stopped. */
 status scan_run(const scan_input *in, const scan_options *o, scan_result *out, err *e) MUST_USE;
 void scan_result_release(scan_result *r);
 

@@ -148,9 +148,10 @@ def test_one_fault(make_place, few, expected, name):
 
 
 @pytest.mark.matrix(14)
-@pytest.mark.parametrize("asked, least", [("1", 1.0), ("1.5", 1.5), ("date", 1.0)])
+@pytest.mark.parametrize("asked, least", [("1", 1.0), ("1.5", 1.5), ("date", 2.0)])
 def test_retry_after_is_heeded(make_place, few, asked, least):
-    """Never earlier than the server asks for."""
+    """Never earlier than the server asks for.  A date has whole seconds, and what is left of them
+    when the answer is read is less than when it was made."""
     place, times = make_place(few), []
 
     def noted(request, answer):
@@ -164,7 +165,8 @@ def test_retry_after_is_heeded(make_place, few, asked, least):
     place.tenant.fault(page(1), throttled, noted, times=1)
     summary = place.json("run")
     assert len(times) == 2 and least - 0.02 <= times[1] - times[0] < 8, times
-    assert summary["http"]["retries"] == 1 and summary["http"]["seconds_waited"] >= least - 0.02
+    least -= 1 if asked == "date" else 0.02
+    assert summary["http"]["retries"] == 1 and summary["http"]["seconds_waited"] >= least
 
 
 @pytest.mark.native

@@ -55,8 +55,8 @@ static void check_scan(size_t words, size_t n_queries, size_t n_panels, bool ext
     free(got);
 }
 
-/* As long as a narrow code may be: full of small numbers, or all in a few of them, of either half of
- * the words or of both. */
+/* As long as a narrow code may be: full of small numbers, or all in a few of them, of either half
+ * of the words or of both. */
 static void narrow_code(int8_t *code, size_t n)
 {
     const uint32_t half = random_below(3);

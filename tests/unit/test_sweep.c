@@ -237,12 +237,30 @@ static void test_many(void **state)
     }
 }
 
+/* What was found by then is no answer. */
+static void test_stopped(void **state)
+{
+    (void)state;
+    rows r = make_rows(1500, 1400, 64, 0.11, 1);
+    const stop_flag stop = 1;
+    sweep s;
+    err e = {0};
+    pool *p;
+    assert_int_equal(pool_new(2, &p, &e), ST_OK);
+    assert_int_equal(
+        sweep_run(&r.in, 0, &(greedy_options){.isa = ISA_SCALAR, .pool = p, .stop = &stop}, &s, &e),
+        ST_INCOMPLETE);
+    pool_free(p);
+    rows_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_threshold), cmocka_unit_test(test_threads_and_instructions),
         cmocka_unit_test(test_nothing),        cmocka_unit_test(test_forced),
         cmocka_unit_test(test_answers),        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
