@@ -34,25 +34,35 @@ static void random_row(double *row, size_t dim, uint64_t *state)
 
 static double dot(const double *x, const double *y, size_t dim)
 {
-    double sums[8] = {0};
-    for (size_t i = 0; i < dim; i += 8)
-        for (size_t l = 0; l < 8; l++) sums[l] += i + l < dim ? x[i + l] * y[i + l] : 0;
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    double a = 0, b = 0, c = 0, d = 0;
+    for (size_t i = 0; i < dim; i += 4) {
+        a += x[i] * y[i];
+        b += x[i + 1] * y[i + 1];
+        c += x[i + 2] * y[i + 2];
+        d += x[i + 3] * y[i + 3];
+    }
+    return (a + b) + (c + d);
 }
 
-/* Gram and Schmidt, each row twice; what has no direction of its own gets a random one. */
-static void orthonormalise(double *q, size_t k, size_t dim, uint64_t *state)
+static void subtract(double *restrict row, const double *restrict other, double share, size_t dim)
+{
+    for (size_t i = 0; i < dim; i += 4) {
+        row[i] -= share * other[i];
+        row[i + 1] -= share * other[i + 1];
+        row[i + 2] -= share * other[i + 2];
+        row[i + 3] -= share * other[i + 3];
+    }
+}
+
+/* Gram and Schmidt, each row `passes` times; what has no direction of its own gets a random one. */
+static void orthonormalise(double *q, size_t k, size_t dim, int passes, uint64_t *state)
 {
     for (size_t i = 0; i < k; i++) {
         double *row = q + i * dim;
-        for (int pass = 0; pass < 2; pass++) {
+        for (int pass = 0; pass < passes; pass++) {
             double before = dot(row, row, dim);
-            for (size_t j = 0; j < i; j++) {
-                const double *other = q + j * dim;
-                double share = dot(row, other, dim);
-                for (size_t c = 0; c < dim; c++) row[c] -= share * other[c];
-            }
+            for (size_t j = 0; j < i; j++)
+                subtract(row, q + j * dim, dot(row, q + j * dim, dim), dim);
             double after = dot(row, row, dim);
             if (!(after > before * 1e-12) || !isfinite(after)) {
                 random_row(row, dim, state);
@@ -125,13 +135,13 @@ status subspace_find(const subspace_input *in, double *out, err *e)
         memmove(second + r * dim, second + r * columns, dim * sizeof *second);
     pack(second, dim, dim, columns, packed);
     for (size_t i = 0; i < k; i++) random_row(out + i * dim, dim, &state);
-    orthonormalise(out, k, dim, &state);
+    orthonormalise(out, k, dim, 1, &state);
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < k * dim; i++) basis[i] = (float)out[i];
         multiply(in, (moment){gemm, basis, packed, next, k, dim, columns});
         for (size_t i = 0; i < k; i++)
             for (size_t c = 0; c < dim; c++) out[i * dim + c] = (double)next[i * columns + c];
-        orthonormalise(out, k, dim, &state);
+        orthonormalise(out, k, dim, round + 1 < ROUNDS ? 1 : 2, &state);
     }
 done:
     free(across);
@@ -142,19 +152,27 @@ done:
     return st;
 }
 
+/* The cosine transform (DCT-II, orthonormal) of a basis, its signs drawn by lot: each new direction
+ * has about as much of each old one. */
+static void turn_rows(const double *basis, size_t k, size_t dim, double *out)
+{
+    const double pi = 3.14159265358979323846;
+    uint64_t state = 2;
+    for (size_t j = 0; j < k; j++) {
+        const double sign = next_random(&state) >> 63 ? 1 : -1;
+        for (size_t i = 0; i < k; i++) {
+            const double angle = pi / (double)k * ((double)j + 0.5) * (double)i;
+            const double most = sqrt((i ? 2.0 : 1.0) / (double)k);
+            subtract(out + i * dim, basis + j * dim, -sign * most * cos(angle), dim);
+        }
+    }
+}
+
 status subspace_turn(const double *basis, size_t k, size_t dim, float *out, double *error, err *e)
 {
-    uint64_t state = 2;
-    double *turn = calloc(k * k + 1, sizeof *turn), *turned = calloc(k * dim + 1, sizeof *turned);
-    status st = turn && turned ? ST_OK : err_nomem(e, "deduplicating");
-    if (st) goto done;
-    for (size_t i = 0; i < k; i++) random_row(turn + i * k, k, &state);
-    orthonormalise(turn, k, k, &state);
-    for (size_t i = 0; i < k; i++)
-        for (size_t j = 0; j < k; j++)
-            for (size_t c = 0; c < dim; c++)
-                turned[i * dim + c] += turn[i * k + j] * basis[j * dim + c];
-    orthonormalise(turned, k, dim, &state);
+    double *turned = calloc(k * dim + 1, sizeof *turned);
+    if (!turned) return err_nomem(e, "deduplicating");
+    turn_rows(basis, k, dim, turned);
     for (size_t i = 0; i < k * dim; i++) {
         out[i] = (float)turned[i];
         turned[i] = (double)out[i];
@@ -162,13 +180,11 @@ status subspace_turn(const double *basis, size_t k, size_t dim, float *out, doub
     /* Frobenius is not below spectral.  The products' own rounding is below 1e-12. */
     double squares = 0;
     for (size_t i = 0; i < k; i++)
-        for (size_t j = 0; j < k; j++) {
-            double off = dot(turned + i * dim, turned + j * dim, dim) - (i == j ? 1 : 0);
-            squares += off * off;
+        for (size_t j = 0; j <= i; j++) {
+            const double product = dot(turned + i * dim, turned + j * dim, dim);
+            squares += i == j ? (product - 1) * (product - 1) : 2 * product * product;
         }
     *error = sqrt(squares) * (1 + 1e-9) + 1e-10;
-done:
-    free(turn);
     free(turned);
-    return st;
+    return ST_OK;
 }

@@ -37,6 +37,7 @@ enum {
     N_BITS,
     BLOCK = 4 * SCAN_QUERIES, /* entries */
     STRIP = 8 * SCAN_QUERIES, /* entries that one thread looks for at a time */
+    SHORT_STRIP = STRIP / 4,  /* at the end of a stretch, so that threads end together */
     STRETCH = 8 * STRIP
 };
 
@@ -312,14 +313,24 @@ static void look_for(looking *l, uint32_t from, uint32_t end, const tier *t, uin
         look_at(l, t, first, least(to, first + SCAN_COLUMNS - first % SCAN_COLUMNS));
 }
 
+/* How many strips of a stretch are whole ones; the rest is short ones. */
+static uint32_t whole_strips(const run *r)
+{
+    const uint32_t whole = (r->stretch_end - r->stretch) / STRIP;
+    return whole > 2 ? whole - 2 : 0;
+}
+
 /* A strip of the stretch against the entries before that. */
 static void look_before(void *ctx, size_t item, int number)
 {
     const run *r = ctx;
     looking l = {.r = r, .w = &r->workers[number]};
-    const uint32_t from = r->stretch + (uint32_t)item * STRIP;
+    const uint32_t strip = (uint32_t)item, whole = whole_strips(r);
+    const uint32_t from = r->stretch + least(strip, whole) * STRIP +
+                          (strip < whole ? 0 : strip - whole) * SHORT_STRIP;
+    const uint32_t end = least(r->stretch_end, from + (strip < whole ? STRIP : SHORT_STRIP));
     for (const tier *t = r->tiers; t < r->tiers + N_TIERS; t++)
-        look_for(&l, from, least(r->stretch_end, from + STRIP), t, 0, t->n_before);
+        look_for(&l, from, end, t, 0, t->n_before);
 }
 
 /* Some of the block against the entries of the stretch, and of the block, before them. */
@@ -428,7 +439,9 @@ static status run_stretch(run *r, err *e)
 {
     status st = ST_OK;
     for (tier *t = r->tiers; t < r->tiers + N_TIERS; t++) t->n_before = t->set.n;
-    pool_run(r->o->pool, (r->stretch_end - r->stretch + STRIP - 1) / STRIP, look_before, r);
+    const uint32_t whole = whole_strips(r);
+    const uint32_t rest = r->stretch_end - r->stretch - whole * STRIP;
+    pool_run(r->o->pool, whole + (rest + SHORT_STRIP - 1) / SHORT_STRIP, look_before, r);
     for (r->block = r->stretch; st == ST_OK && r->block < r->stretch_end; r->block = r->block_end) {
         r->block_end = least(r->stretch_end, r->block + BLOCK);
         st = run_block(r, e);
