@@ -193,7 +193,7 @@ static void take_queries(const codes *c, const join_look *l, join_scratch *s)
         const int8_t *code = c->first + (size_t)l->vectors[q] * bytes;
         int64_t sum = 0;
         memcpy(s->queries + q * bytes, code, bytes);
-        for (size_t i = 0; i + 4 < bytes; i++) sum += code[i];
+        for (size_t i = 0; !c->narrow && i + 4 < bytes; i++) sum += code[i];
         s->offsets[q] = codes_added(c) * sum;
     }
 }

@@ -40,7 +40,8 @@ typedef struct scan_kernels {
     /* The same, quicker, for codes whose sums fit 16 bits.  In all words but the last, codes are
      * from -SCAN_NARROW to SCAN_NARROW, columns hold code + SCAN_NARROW, and the codes of a query
      * or a column, as a vector, are not longer than SCAN_REACH.  In the last word the first three
-     * bytes of a query have no sign and those of a column are equal.  NULL: scan is as quick. */
+     * bytes of a query have no sign and those of a column are equal.  Limits are for products with
+     * the codes of columns, without what is added.  NULL: scan is as quick. */
     size_t (*scan_narrow)(const scan_job *j);
     /* Exact product of two codes; dim a multiple of 8, at most 4096. */
     int32_t (*dot_codes)(const int8_t *x, const int8_t *y, size_t dim);

@@ -105,10 +105,9 @@ static size_t scan(const scan_job *j)
 
 enum { NARROW_QUERIES = 6 };
 
-/* Of a query, each in all places of a vector: what its sums begin with, its last word, the limit
- * of what they come to. */
+/* Of a query, each in all places of a vector: what its sums begin with, and its last word. */
 typedef struct narrow_query {
-    int32_t start, last, limit;
+    int32_t start, last;
 } narrow_query;
 
 /* Two numbers of 16 bits in one of 32. */
@@ -117,18 +116,22 @@ static inline int32_t two(int32_t low, int32_t high)
     return (int32_t)((uint32_t)low & 0xFFFF) | (int32_t)((uint32_t)high << 16);
 }
 
-static narrow_query prepare_narrow(const int8_t *x, size_t words, int32_t limit)
+static narrow_query prepare_narrow(const int8_t *x, size_t words)
 {
-    int32_t even = 0, odd = 0; /* sums of the two halves of each word */
-    for (size_t w = 0; w + 1 < words; w++, x += 4) {
-        even += x[0] + x[1];
-        odd += x[2] + x[3];
+    const __m128i ones = _mm_set1_epi8(1);
+    __m128i sums = _mm_setzero_si128(); /* of the two halves of words: even and odd places */
+    size_t w = 0;
+    for (; w + 4 < words; w += 4, x += 16)
+        sums = _mm_add_epi16(sums, _mm_maddubs_epi16(ones, _mm_loadu_si128((const __m128i *)x)));
+    for (; w + 1 < words; w++, x += 4) {
+        int32_t four;
+        __builtin_memcpy(&four, x, 4);
+        sums = _mm_add_epi16(sums, _mm_maddubs_epi16(ones, _mm_cvtsi32_si128(four)));
     }
-    int64_t rest = (int64_t)limit - SCAN_NARROW * (even + odd);
-    rest = rest < INT32_MIN ? INT32_MIN : rest < INT32_MAX ? rest : INT32_MAX;
-    return (narrow_query){.start = two(-SCAN_NARROW * even, -SCAN_NARROW * odd),
-                          .last = two(x[0] + x[1] + x[2], x[3]),
-                          .limit = (int32_t)rest};
+    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0x4E));
+    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
+    sums = _mm_mullo_epi16(sums, _mm_set1_epi16(-SCAN_NARROW)); /* wraps, as the sums do */
+    return (narrow_query){.start = _mm_cvtsi128_si32(sums), .last = two(x[0] + x[1] + x[2], x[3])};
 }
 
 /* Of each four bytes, the first and the last, as numbers of 16 bits. */
@@ -175,7 +178,8 @@ static inline __attribute__((always_inline)) size_t scan_narrow_queries(const sc
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         const narrow_query *of = &queries[q + (size_t)r];
-        const __m256i limit = _mm256_set1_epi32(of->limit), word = _mm256_set1_epi32(of->last);
+        const __m256i limit = _mm256_set1_epi32(j->limits[q + (size_t)r]),
+                      word = _mm256_set1_epi32(of->last);
         uint32_t mask = 0;
 #pragma GCC unroll 2
         for (int v = 0; v < 2; v++) {
@@ -194,7 +198,7 @@ static size_t scan_narrow(const scan_job *j)
     narrow_query queries[SCAN_QUERIES];
     size_t n = 0;
     for (size_t q = 0; q < j->n_queries; q++)
-        queries[q] = prepare_narrow(j->queries + q * j->words * 4, j->words, j->limits[q]);
+        queries[q] = prepare_narrow(j->queries + q * j->words * 4, j->words);
     for (size_t p = 0; p < j->n_panels; p++) {
         size_t q = 0;
         for (; q + NARROW_QUERIES <= j->n_queries; q += NARROW_QUERIES)

@@ -78,7 +78,7 @@ static void check_narrow_scan(const scan_kernels *k, size_t words, size_t n_quer
 {
     const size_t columns = n_panels * SCAN_PANEL, n = (words - 1) * 4;
     int8_t queries[SCAN_QUERIES * 25 * 4], code[24 * 4];
-    int32_t limits[SCAN_QUERIES];
+    int32_t limits[SCAN_QUERIES], with_added[SCAN_QUERIES];
     uint8_t *panels = aligned_alloc(64, columns * words * 4);
     uint32_t *want = malloc(n_queries * columns * 4), *got = malloc(n_queries * columns * 4);
     assert_true(panels && want && got && words <= 25);
@@ -88,8 +88,9 @@ static void check_narrow_scan(const scan_kernels *k, size_t words, size_t n_quer
         narrow_code(x, n);
         for (size_t i = 0; i < n; i++) sum += x[i];
         for (size_t i = n; i < n + 4; i++) x[i] = (int8_t)random_below(128);
-        limits[q] = (int32_t)random_below(166000) - 33000 + SCAN_NARROW * sum;
-        if (q % 5 == 4) limits[q] = random_below(2) ? INT32_MIN : INT32_MAX;
+        limits[q] = (int32_t)random_below(166000) - 33000;
+        if (q % 5 == 4) limits[q] = random_below(2) ? -1000000000 : 1000000000;
+        with_added[q] = limits[q] + SCAN_NARROW * sum;
     }
     for (size_t c = 0; c < columns; c++) {
         uint8_t *y = panels + c / SCAN_PANEL * words * SCAN_PANEL * 4 + c % SCAN_PANEL * 4;
@@ -105,9 +106,10 @@ static void check_narrow_scan(const scan_kernels *k, size_t words, size_t n_quer
         y[0] = y[1] = y[2] = rest;
         y[3] = (uint8_t)random_below(256);
     }
-    scan_job j = {queries, limits, n_queries, panels, n_panels, words, NULL, want};
+    scan_job j = {queries, with_added, n_queries, panels, n_panels, words, NULL, want};
     size_t hits = scan_scalar.scan(&j);
     qsort(want, hits, sizeof *want, by_number);
+    j.limits = limits;
     j.hits = got;
     assert_int_equal(k->scan_narrow(&j), hits);
     qsort(got, hits, sizeof *got, by_number);
