@@ -120,7 +120,7 @@ static status compare_answers(finding *f, err *e)
     if (!f->answers.n_turns) return ST_OK;
     status st = isa_choose(&set, e);
     if (st == ST_OK) st = pool_new(f->job->n_threads, &p, e);
-    if (st == ST_OK) st = model_open(f->job->model_dir, &m, e);
+    if (st == ST_OK) st = model_look(f->job->model_dir, &m, e);
     if (st == ST_OK) st = units_gather_beside(f->job, &f->answers, m, p, set, NULL, &u, e);
     if (st == ST_OK) judge(f, &u);
     if (st == ST_OK) st = vectors_check(&u.vectors, e);

@@ -11,6 +11,7 @@ typedef struct dataset {
     verdict *verdicts; /* [n_turns], for the dedup stage to fill; NULL before dataset_load */
     verdict *seconds;  /* [n_turns] greedy_options.second; NULL: not known */
     size_t n_turns, cap_turns;
+    uint64_t n_distinct; /* texts of users; 0: not counted yet */
     /* [n_turns] 1: a duplicate that guard.floor gave back, a row that stands for itself alone;
      * NULL: the guard gives nothing back */
     unsigned char *guarded;

@@ -175,8 +175,8 @@ static bool can_screen(const job *j, const dataset *d, const workshop *w)
 /* Fewer texts that have no exact vector are not worth their while: they are embedded exactly. */
 enum { FAST_LEAST = 256 };
 
-static status gather_questions(const job *j, const model *m, const dataset *d, workshop *w,
-                               units *u, err *e)
+static status gather_questions(const job *j, model *m, const dataset *d, workshop *w, units *u,
+                               err *e)
 {
     if (strcmp(j->config->embed.precision, "fast") != 0)
         return units_gather(j, d, m, w->pool, w->isa, u, e);
@@ -186,8 +186,7 @@ static status gather_questions(const job *j, const model *m, const dataset *d, w
     return units_gather_with(j, d, w->embedder, w->pool, model_dim(m), least, u, e);
 }
 
-static status gather(const job *j, const model *m, const dataset *d, workshop *w, compared *c,
-                     err *e)
+static status gather(const job *j, model *m, const dataset *d, workshop *w, compared *c, err *e)
 {
     status st = gather_questions(j, m, d, w, &c->questions, e);
     if (st || !job_compares_answers(j)) return st;
@@ -199,7 +198,7 @@ static bool any_fast(const units *u)
     return memchr(u->is_fast, 1, u->texts.n) != NULL;
 }
 
-static status embed_and_dedup(const job *j, const model *m, const char *fingerprint, dataset *d,
+static status embed_and_dedup(const job *j, model *m, const char *fingerprint, dataset *d,
                               summary *s, err *e)
 {
     compared c = {0};
@@ -260,6 +259,18 @@ static status guard_turns(const job *j, dataset *d, summary *s, err *e)
 
 /* --- all of it ------------------------------------------------------------------------------ */
 
+static status count_texts(dataset *d, err *e)
+{
+    intern texts = {0};
+    status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < d->n_turns; i++)
+        if (intern_add(&texts, d->turns[i].user_utterance) == INTERN_NONE)
+            st = err_nomem(e, "counting");
+    d->n_distinct = texts.n;
+    intern_release(&texts);
+    return st;
+}
+
 static status judge(const job *j, dataset *d, summary *s, err *e)
 {
     model *m = NULL;
@@ -268,10 +279,11 @@ static status judge(const job *j, dataset *d, summary *s, err *e)
     isa unused;
     char fingerprint[SHA256_HEX] = "none needed";
     status st = isa_choose(&unused, e); /* a wrong TAMIS_ISA is told whatever is cached */
-    if (st == ST_OK && d->n_turns) st = model_open(j->model_dir, &m, e);
+    if (st == ST_OK && d->n_turns) st = model_look(j->model_dir, &m, e);
     if (st == ST_OK && m) st = units_check_model(j, m, fingerprint, e);
     if (st == ST_OK) st = verdicts_key(j, fingerprint, &key, e);
     if (st == ST_OK) st = verdicts_recall(j, d, buf_view(&key), &current, e);
+    if (st == ST_OK && !d->n_distinct) st = count_texts(d, e);
     if (st == ST_OK && !current && m) st = embed_and_dedup(j, m, fingerprint, d, s, e);
     if (st == ST_OK) st = guard_turns(j, d, s, e);
     if (st == ST_OK && !current) st = verdicts_store(j, d, fingerprint, buf_view(&key), e);
@@ -292,7 +304,7 @@ status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e)
     if (!d->n_turns) return ST_OK;
     status st = isa_choose(&w.isa, e);
     if (st == ST_OK) st = pool_new(j->n_threads, &w.pool, e);
-    if (st == ST_OK) st = model_open(j->model_dir, &m, e);
+    if (st == ST_OK) st = model_look(j->model_dir, &m, e);
     if (st == ST_OK) st = units_gather(j, d, m, w.pool, w.isa, &c.questions, e);
     if (st == ST_OK && job_compares_answers(j))
         st = units_gather_answers(j, d, m, w.pool, w.isa, &c.questions, &c.answers, e);
@@ -306,26 +318,18 @@ status pipeline_sweep(const job *j, const dataset *d, sweep *out, err *e)
     return st;
 }
 
-static status count_turns(const dataset *d, summary *s, err *e)
+static void count_turns(const dataset *d, summary *s)
 {
-    intern texts = {0};
-    status st = ST_OK;
-    for (size_t i = 0; st == ST_OK && i < d->n_turns; i++) {
-        if (intern_add(&texts, d->turns[i].user_utterance) == INTERN_NONE)
-            st = err_nomem(e, "counting");
-        s->turns.kept += d->verdicts[i].kept_row == NO_ROW;
-    }
-    s->turns.distinct_texts = texts.n;
+    for (size_t i = 0; i < d->n_turns; i++) s->turns.kept += d->verdicts[i].kept_row == NO_ROW;
+    s->turns.distinct_texts = d->n_distinct;
     s->turns.duplicates = d->n_turns - s->turns.kept;
-    intern_release(&texts);
-    return st;
 }
 
 status pipeline_curate(const job *j, dataset *d, summary *s, err *e)
 {
     status st = dataset_load(j, d, s, e);
     if (st == ST_OK) st = judge(j, d, s, e);
-    if (st == ST_OK) st = count_turns(d, s, e);
+    if (st == ST_OK) count_turns(d, s);
     s->curated = st == ST_OK;
     return st;
 }
@@ -335,7 +339,7 @@ status pipeline_add_scores(const job *j, bool *are_there, err *e)
     model *m = NULL;
     buf key = {0};
     char fingerprint[SHA256_HEX];
-    status st = model_open(j->model_dir, &m, e);
+    status st = model_look(j->model_dir, &m, e);
     if (st == ST_OK) st = units_check_model(j, m, fingerprint, e);
     if (st == ST_OK) st = verdicts_key(j, fingerprint, &key, e);
     if (st == ST_OK) st = verdicts_are_current(j, buf_view(&key), are_there, e);

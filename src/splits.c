@@ -78,7 +78,7 @@ static status unite_near(splitting *x, err *e)
     const job *j = x->job;
     status st = isa_choose(&set, e);
     if (st == ST_OK) st = pool_new(j->n_threads, &p, e);
-    if (st == ST_OK) st = model_open(j->model_dir, &m, e);
+    if (st == ST_OK) st = model_look(j->model_dir, &m, e);
     if (st == ST_OK) st = units_gather(j, &x->kept, m, p, set, &u, e);
     greedy_input in = {.vectors = u.vectors,
                        .n_vectors = u.texts.n,

@@ -60,7 +60,7 @@ static status other_model(const job *j, str stored, const char *fingerprint, err
     return st;
 }
 
-status units_check_model(const job *j, const model *m, char fingerprint[SHA256_HEX], err *e)
+status units_check_model(const job *j, model *m, char fingerprint[SHA256_HEX], err *e)
 {
     buf signature = {0}, old_signature = {0}, stored = {0};
     bool has_signature, has_model;
@@ -74,7 +74,8 @@ status units_check_model(const job *j, const model *m, char fingerprint[SHA256_H
         memcpy(fingerprint, stored.p, SHA256_HEX);
         goto done;
     }
-    st = model_fingerprint(m, fingerprint, e);
+    st = model_read_tokens(m, e); /* or a damaged file would pass for another model */
+    if (st == ST_OK) st = model_fingerprint(m, fingerprint, e);
     if (st) goto done;
     if (has_model && !str_eq(buf_view(&stored), str_from(fingerprint)))
         st = other_model(j, buf_view(&stored), fingerprint, e);
@@ -301,8 +302,7 @@ static void point_turns(const dataset *d, units *u)
     for (size_t i = 0; i < d->n_turns; i++) u->of[i] = u->place[u->of[i]];
 }
 
-static status gather(const gathering *g, const dataset *d, const model *m, isa set, units *u,
-                     err *e)
+static status gather(const gathering *g, const dataset *d, model *m, isa set, units *u, err *e)
 {
     embedder *em = NULL;
     status st = gather_cached(g, d, model_dim(m), u, e);
@@ -315,19 +315,18 @@ static status gather(const gathering *g, const dataset *d, const model *m, isa s
     return st;
 }
 
-status units_gather(const job *j, const dataset *d, const model *m, pool *p, isa set, units *u,
-                    err *e)
+status units_gather(const job *j, const dataset *d, model *m, pool *p, isa set, units *u, err *e)
 {
     return gather(&(gathering){.job = j, .pool = p, .joined = true}, d, m, set, u, e);
 }
 
-status units_gather_beside(const job *j, const dataset *d, const model *m, pool *p, isa set,
+status units_gather_beside(const job *j, const dataset *d, model *m, pool *p, isa set,
                            const units *beside, units *u, err *e)
 {
     return gather(&(gathering){.job = j, .pool = p, .beside = beside}, d, m, set, u, e);
 }
 
-status units_gather_answers(const job *j, const dataset *d, const model *m, pool *p, isa set,
+status units_gather_answers(const job *j, const dataset *d, model *m, pool *p, isa set,
                             const units *questions, units *u, err *e)
 {
     dataset answers = {.turns = calloc(d->n_turns + 1, sizeof *answers.turns),

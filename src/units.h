@@ -22,24 +22,23 @@ typedef struct units {
 
 /* The model's fingerprint, from the store if the files have not changed.  ST_USAGE: it is not
  * the model of the vectors in the store (with j->reembed: they are dropped). */
-status units_check_model(const job *j, const model *m, char fingerprint[SHA256_HEX],
-                         err *e) MUST_USE;
+status units_check_model(const job *j, model *m, char fingerprint[SHA256_HEX], err *e) MUST_USE;
 
 /* Takes vectors from the store and embeds what is missing, keeping each batch in the store as it
  * comes.  Under dedup.memory as many of them are in memory as there is room for beside what their
  * comparison takes (dedup/budget.h); ST_USAGE: there is not even room for that.  Zero-initialise
  * *u, release it in any case.  ST_INCOMPLETE: stopped. */
-status units_gather(const job *j, const dataset *d, const model *m, pool *p, isa set, units *u,
+status units_gather(const job *j, const dataset *d, model *m, pool *p, isa set, units *u,
                     err *e) MUST_USE;
 
 /* The same for vectors that are not joined, only looked up: dedup.memory is theirs alone, or what
  * `beside` leaves of it. */
-status units_gather_beside(const job *j, const dataset *d, const model *m, pool *p, isa set,
+status units_gather_beside(const job *j, const dataset *d, model *m, pool *p, isa set,
                            const units *beside, units *u, err *e) MUST_USE;
 
 /* The same for the answers beside their questions: `of` says where the vector of a turn's answer
  * is. */
-status units_gather_answers(const job *j, const dataset *d, const model *m, pool *p, isa set,
+status units_gather_answers(const job *j, const dataset *d, model *m, pool *p, isa set,
                             const units *questions, units *u, err *e) MUST_USE;
 
 /* As units_gather, with an embedder on the pool that is there.  least > 0: if so many texts or more

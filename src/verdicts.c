@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/intern.h"
+#include "base/number.h"
 #include "base/sha256.h"
 #include "dedup/greedy.h"
 
@@ -114,6 +115,32 @@ static status store_rule(const job *j, const dataset *d, const char *fingerprint
     return st;
 }
 
+/* How many distinct texts there are, which takes a while to count, and under which key. */
+static status store_distinct(const job *j, const dataset *d, str key, err *e)
+{
+    buf known = {0};
+    buf_fmt(&known, "%llu\n", (unsigned long long)d->n_distinct);
+    buf_str(&known, key);
+    status st = buf_ok(&known) ? store_set(j->store, "curation.distinct", buf_view(&known), e)
+                               : err_nomem(e, "curating");
+    buf_release(&known);
+    return st;
+}
+
+static status recall_distinct(const job *j, dataset *d, str key, err *e)
+{
+    bool found;
+    str number;
+    buf known = {0};
+    status st = store_get(j->store, "curation.distinct", &known, &found, e);
+    str rest = buf_view(&known);
+    if (!found || !str_cut(&rest, '\n', &number) || !str_eq(rest, key) ||
+        !number_parse_u64(number, &d->n_distinct))
+        d->n_distinct = 0;
+    buf_release(&known);
+    return st;
+}
+
 status verdicts_store(const job *j, const dataset *d, const char *fingerprint, str key, err *e)
 {
     store *s = j->store;
@@ -148,6 +175,7 @@ status verdicts_store(const job *j, const dataset *d, const char *fingerprint, s
     if (st == ST_OK) st = store_set(s, "curation", key, e);
     if (st == ST_OK)
         st = store_set(s, "curation.scores", unknown ? STR("unknown") : STR("known"), e);
+    if (st == ST_OK) st = store_distinct(j, d, key, e);
     if (st == ST_OK) st = store_rule(j, d, fingerprint, e);
     if (st == ST_OK) st = store_commit(s, e);
     store_rollback(s);
@@ -260,7 +288,8 @@ status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
     recalling r = {.d = d, .scores = job_needs_scores(j) != NULL, .fits = true};
     status st = verdicts_are_current(j, key, current, e);
     if (!*current) return st;
-    st = row_index_init(&r.index, d, e);
+    st = recall_distinct(j, d, key, e);
+    if (st == ST_OK) st = row_index_init(&r.index, d, e);
     if (st == ST_OK) st = store_each_verdict(j->store, recall_verdict, &r, e);
     *current = r.fits && r.n == d->n_turns;
     row_index_release(&r.index);

@@ -11,8 +11,8 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e) MUS
 /* Whether those in the store were made under this key. */
 status verdicts_are_current(const job *j, str key, bool *current, err *e) MUST_USE;
 
-/* Fills d->verdicts from the store if they were made under this key, and with scores if those are
- * needed; else *current is false. */
+/* Fills d->verdicts and d->n_distinct from the store if they were made under this key, and with
+ * scores if those are needed; else *current is false. */
 status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e) MUST_USE;
 
 /* What the last curation's verdicts still say of these turns, fit for greedy_input.prior and

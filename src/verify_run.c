@@ -170,7 +170,7 @@ static status check_pinned(proof *p, err *e)
 /* --- vectors -------------------------------------------------------------------------------- */
 
 /* Some texts once more by the plain loops: the bits must be the same. */
-static status check_encoder(proof *p, const model *m, pool *threads, isa set, err *e)
+static status check_encoder(proof *p, model *m, pool *threads, isa set, err *e)
 {
     embedder *plain = NULL;
     embed_options o = {.stop = p->job->stop};

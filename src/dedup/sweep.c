@@ -106,25 +106,48 @@ static int by_group(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
+/* What tells entries apart.  Without groups and answers the vector alone does. */
+typedef struct numbering {
+    intern seen;
+    struct entry_key {
+        uint32_t vector, group, answer;
+    } * keys;     /* [n_rows] */
+    uint32_t *of; /* [n_vectors] entry plus 1 of a vector; 0: none yet */
+} numbering;
+
+/* The number of a row's entry; `next`: it is a new one. */
+static uint32_t number_of(numbering *x, size_t row, struct entry_key key, size_t next)
+{
+    if (x->of) {
+        uint32_t *of = &x->of[key.vector];
+        if (!*of) *of = (uint32_t)next + 1;
+        return *of - 1;
+    }
+    x->keys[row] = key;
+    return intern_add(&x->seen, (str){(const char *)&x->keys[row], sizeof key});
+}
+
 static status make_entries(run *r, err *e)
 {
     const greedy_input *in = r->in;
-    intern seen = {0};
-    struct entry_key {
-        uint32_t vector, group, answer;
-    } *keys = calloc(in->n_rows + 1, sizeof *keys);
+    numbering x = {0};
+    const bool by_vector = !in->group && !in->answer;
+    if (by_vector)
+        x.of = calloc(in->n_vectors + 1, sizeof *x.of);
+    else
+        x.keys = calloc(in->n_rows + 1, sizeof *x.keys);
     r->entries = calloc(in->n_rows + 1, sizeof *r->entries);
-    status st = keys && r->entries ? ST_OK : err_nomem(e, "tuning");
+    status st = (x.of || x.keys) && r->entries ? ST_OK : err_nomem(e, "tuning");
     for (size_t i = 0; st == ST_OK && i < in->n_rows; i++) {
-        keys[i] = (struct entry_key){r->facts.first[in->unit[i]], in->group ? in->group[i] : 0,
-                                     in->answer ? in->answer[i] : 0};
-        uint32_t k = intern_add(&seen, (str){(const char *)&keys[i], sizeof keys[i]});
+        const struct entry_key key = {r->facts.first[in->unit[i]], in->group ? in->group[i] : 0,
+                                      in->answer ? in->answer[i] : 0};
+        const uint32_t k = number_of(&x, i, key, r->n);
         if (k == INTERN_NONE)
             st = err_nomem(e, "tuning");
         else if (k == r->n)
-            r->entries[r->n++] = (entry){.vector = keys[i].vector,
-                                         .group = keys[i].group,
-                                         .answer = keys[i].answer,
+            r->entries[r->n++] = (entry){.vector = key.vector,
+                                         .group = key.group,
+                                         .answer = key.answer,
                                          .row = (uint32_t)i,
                                          .bits = (1u << N_BITS) - 1,
                                          .best = -1};
@@ -132,8 +155,9 @@ static status make_entries(run *r, err *e)
             r->n_again += i < r->n_forced;
     }
     if (in->group && r->n) qsort(r->entries, r->n, sizeof *r->entries, by_group);
-    intern_release(&seen);
-    free(keys);
+    intern_release(&x.seen);
+    free(x.keys);
+    free(x.of);
     return st;
 }
 

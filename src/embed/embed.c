@@ -55,7 +55,7 @@ void embedder_free(embedder *em)
     free(em);
 }
 
-status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
+status embedder_new(model *m, isa i, pool *p, embedder **out, err *e)
 {
     *out = NULL;
     embedder *em = calloc(1, sizeof *em);
@@ -66,7 +66,8 @@ status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e)
     em->int16 = int16_kernels_for(i);
     pthread_mutex_init(&em->on_pool, NULL);
     pthread_mutex_init(&em->lock, NULL);
-    status st = encoder_new(m, i, p, &em->encoder, e);
+    status st = model_read_tokens(m, e);
+    if (st == ST_OK) st = encoder_new(m, i, p, &em->encoder, e);
     if (st)
         embedder_free(em);
     else

@@ -21,11 +21,18 @@ typedef struct model model;
  * or a model of a kind that is not supported: the message names the file, what is wrong and what to
  * do. */
 status model_open(const char *dir, model **out, err *e) MUST_USE;
+
+/* The same, but for the tokens of vocab.txt, most of the time that it takes: for who may find that
+ * there is nothing to embed. */
+status model_look(const char *dir, model **out, err *e) MUST_USE;
+
+/* Reads the tokens, if that was not done.  Not from several threads at once. */
+status model_read_tokens(model *m, err *e) MUST_USE;
 void model_free(model *m);
 
 size_t model_dim(const model *m);        /* floats in a vector: 384 */
 size_t model_max_tokens(const model *m); /* [CLS] and [SEP] included: 256 */
-const tokenizer *model_tokenizer(const model *m);
+const tokenizer *model_tokenizer(const model *m); /* NULL: its tokens were not read */
 
 /* SHA-256 over the SHA-256s of config.json, vocab.txt and model.safetensors, and over what else
  * changes vectors, in hex: what vectors of this model are filed under.  Reads the whole file (0.1
@@ -34,10 +41,10 @@ status model_fingerprint(const model *m, char out[SHA256_HEX], err *e) MUST_USE;
 
 typedef struct embedder embedder;
 
-/* Packs the weights for the instruction set.  The model and the pool outlive it.  Any number of
+/* Reads the model's tokens and packs the weights for the instruction set.  The model and the pool outlive it.  Any number of
  * threads may embed with it at once: the work of one is spread over the pool, which nobody else
  * may use meanwhile, the others work alone. */
-status embedder_new(const model *m, isa i, pool *p, embedder **out, err *e) MUST_USE;
+status embedder_new(model *m, isa i, pool *p, embedder **out, err *e) MUST_USE;
 void embedder_free(embedder *em);
 
 /* Whether this instruction set has the encoder that only screens (encoder_fast.h). */

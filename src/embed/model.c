@@ -63,25 +63,30 @@ static bool is_cased(str vocab)
 
 static status read_vocab(model *m, buf *path, err *e)
 {
-    buf text = {0};
-    err why = {0};
     status st = in_dir(m, "vocab.txt", path, e);
-    if (st == ST_OK) st = file_read(path->p, VOCAB_LIMIT, &text, e);
-    if (st) goto done;
-    m->vocab_uncased = !is_cased(buf_view(&text));
+    if (st == ST_OK) st = file_read(path->p, VOCAB_LIMIT, &m->vocab, e);
+    if (st) return st;
+    m->vocab_uncased = !is_cased(buf_view(&m->vocab));
     if (!m->case_known) m->tokens_as.uncased = m->vocab_uncased;
-    st = tokenizer_new(buf_view(&text), &m->tokens_as, &m->tokenizer, &why);
-    if (st) {
-        st = err_set(e, ST_FAILED, "%s: %s; %s", path->p, why.msg, refetch);
-        goto done;
-    }
+    return ST_OK;
+}
+
+status model_read_tokens(model *m, err *e)
+{
+    err why = {0};
+    if (m->tokenizer) return ST_OK;
+    status st = tokenizer_new(buf_view(&m->vocab), &m->tokens_as, &m->tokenizer, &why);
+    if (st) return err_set(e, ST_FAILED, "%s/vocab.txt: %s; %s", m->dir, why.msg, refetch);
     size_t n = tokenizer_vocab_size(m->tokenizer);
-    if (n > m->n_vocab)
-        st = err_set(e, ST_FAILED, "%s: %zu tokens, but config.json says vocab_size %zu; %s",
-                     path->p, n, m->n_vocab, refetch);
-done:
-    buf_release(&text);
-    return st;
+    if (n <= m->n_vocab) {
+        buf_release(&m->vocab);
+        return ST_OK;
+    }
+    tokenizer_free(m->tokenizer);
+    m->tokenizer = NULL;
+    return err_set(e, ST_FAILED,
+                   "%s/vocab.txt: %zu tokens, but config.json says vocab_size %zu; %s", m->dir, n,
+                   m->n_vocab, refetch);
 }
 
 /* --- model.safetensors ---------------------------------------------------------------------- */
@@ -172,7 +177,7 @@ static status read_weights(model *m, buf *path, err *e)
 
 /* --- public --------------------------------------------------------------------------------- */
 
-status model_open(const char *dir, model **out, err *e)
+static status open_model(const char *dir, bool tokens, model **out, err *e)
 {
     buf path = {0};
     *out = NULL;
@@ -183,6 +188,7 @@ status model_open(const char *dir, model **out, err *e)
     if (st == ST_OK) st = in_dir(m, "config.json", &path, e);
     if (st == ST_OK) st = model_config_read(m, e);
     if (st == ST_OK) st = read_vocab(m, &path, e);
+    if (st == ST_OK && tokens) st = model_read_tokens(m, e);
     if (st == ST_OK) st = read_weights(m, &path, e);
     buf_release(&path);
     if (st) {
@@ -193,11 +199,22 @@ status model_open(const char *dir, model **out, err *e)
     return ST_OK;
 }
 
+status model_open(const char *dir, model **out, err *e)
+{
+    return open_model(dir, true, out, e);
+}
+
+status model_look(const char *dir, model **out, err *e)
+{
+    return open_model(dir, false, out, e);
+}
+
 void model_free(model *m)
 {
     if (!m) return;
     safetensors_release(&m->weights);
     tokenizer_free(m->tokenizer);
+    buf_release(&m->vocab);
     free(m->dir);
     free(m);
 }

@@ -44,7 +44,8 @@ struct model {
     tokenizer_options tokens_as;
     bool case_known;    /* tokens_as.uncased is said by the model's files */
     bool vocab_uncased; /* what it would be if they did not say */
-    tokenizer *tokenizer;
+    buf vocab;            /* vocab.txt, until its tokens are read */
+    tokenizer *tokenizer; /* NULL before that */
     safetensors weights;
     tensor words;            /* [n_vocab, hidden] */
     tensor positions;        /* [n_positions, hidden] */

@@ -306,7 +306,7 @@ static const char *const texts[] = {
 enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 /* out: [n, dim], to be freed. */
-static float *embed(const model *m, int n_threads, isa set, const str *of, size_t n)
+static float *embed(model *m, int n_threads, isa set, const str *of, size_t n)
 {
     pool *p;
     embedder *em;
