@@ -5,12 +5,12 @@
  * line nor tamis.ini ever holds one. */
 #include "config.h"
 
-#include <ini.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/ini.h"
 #include "base/number.h"
 #include "base/regex.h"
 #include "base/time.h"
@@ -399,23 +399,23 @@ status config_set(config *c, const char *setting, err *e)
 
 /* --- the file ------------------------------------------------------------------------------- */
 
-struct reading {
-    config *c;
-    err first; /* what the first bad line says */
-    bool failed;
-};
-
-/* inih calls this for each pair; 0 makes it remember the line. */
-static int take_pair(void *user, const char *section, const char *name, const char *value)
+/* *line: where it went wrong. */
+static status take_lines(config *c, str text, int *line, err *e)
 {
-    struct reading *r = user;
-    if (r->failed) return 0;
-    err e = {0};
-    if (!*section && !*name) return 1;
-    if (set_pair(r->c, str_from(section), str_from(name), str_from(value), &e) == ST_OK) return 1;
-    r->first = e;
-    r->failed = true;
-    return 0;
+    ini i = {.rest = text};
+    status st = ST_OK;
+    while (st == ST_OK) {
+        ini_kind kind = ini_next(&i);
+        if (kind == INI_END) break;
+        if (kind == INI_PAIR)
+            st = set_pair(c, i.section, i.name, i.value, e);
+        else if (kind == INI_BROKEN)
+            st = err_set(e, ST_USAGE, "neither [section] nor key = value");
+        else if (!is_section(i.section))
+            st = unknown_section(i.section, e);
+    }
+    *line = i.line;
+    return st;
 }
 
 status config_check(const config *c, err *e)
@@ -426,20 +426,14 @@ status config_check(const config *c, err *e)
 }
 
 /* The last line of a share in [split], where the sum became too much; 0: in none. */
-static int line_of_shares(const char *text)
+static int line_of_shares(str text)
 {
-    int found = 0, n = 0;
-    bool here = false;
-    for (str rest = str_from(text), line; str_cut(&rest, '\n', &line);) {
-        line = utf8_strip(line);
-        n++;
-        if (line.n && line.p[0] == '[') here = line.n >= 7 && memcmp(line.p, "[split]", 7) == 0;
-        const char *eq = line.n ? memchr(line.p, '=', line.n) : NULL;
-        str name = eq ? utf8_strip((str){line.p, (size_t)(eq - line.p)}) : (str){0};
-        if (here &&
-            (str_eq(name, STR("train")) || str_eq(name, STR("valid")) || str_eq(name, STR("test"))))
-            found = n;
-    }
+    int found = 0;
+    ini i = {.rest = text};
+    for (ini_kind kind; (kind = ini_next(&i)) != INI_END;)
+        if (kind == INI_PAIR && str_eq(i.section, STR("split")) &&
+            is_choice("train|valid|test", i.name))
+            found = i.line;
     return found;
 }
 
@@ -448,19 +442,14 @@ status config_load(config *c, const char *path, err *e)
     enum { CONFIG_LIMIT = 1 << 20 };
     buf text = {0};
     status st = file_read(path, CONFIG_LIMIT, &text, e);
-    const char *z = st == ST_OK ? buf_cstr(&text) : NULL;
-    if (st == ST_OK && !z) st = err_nomem(e, "reading the configuration");
-    if (st == ST_OK && strlen(z) != text.n)
+    if (st == ST_OK && text.n && memchr(text.p, 0, text.n))
         st = err_set(e, ST_USAGE, "%s is not a text file", path);
     if (st == ST_OK) {
-        struct reading r = {.c = c};
-        int line = ini_parse_string(z, take_pair, &r);
-        if (r.failed)
-            st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line, r.first.msg);
-        else if (line)
-            st = err_set(e, ST_USAGE, "%s, line %d: neither [section] nor key = value", path, line);
-        else if (config_check(c, &r.first))
-            st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line_of_shares(z), r.first.msg);
+        err why = {0};
+        int line = 0;
+        st = take_lines(c, buf_view(&text), &line, &why);
+        if (st == ST_OK && (st = config_check(c, &why))) line = line_of_shares(buf_view(&text));
+        if (st) st = err_set(e, ST_USAGE, "%s, line %d: %s", path, line, why.msg);
         c->file = arena_str(&c->texts, str_from(path)).p;
         if (st == ST_OK && !c->file) st = err_nomem(e, "reading the configuration");
     } else {

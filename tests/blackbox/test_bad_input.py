@@ -70,7 +70,9 @@ def test_configuration_file_not_there(run, tmp_path):
 @pytest.mark.parametrize("line, words", [
     ("[source]\npage_sise = 7", ["line 2", "page_sise", "source.page_size"]),
     ("[source]\n\n; x\ntheshold = 0.9", ["line 4", "source.theshold", "dedup.threshold"]),
-    ("[sauce]\ntype = file", ["line 2", "[sauce]", "[source]"]),
+    ("[sauce]\ntype = file", ["line 1", "[sauce]", "[source]"]),
+    ("; all of it\n[stoer]", ["line 2", "[stoer]", "[store]"]),
+    ("[export] csv = a.csv", ["line 1"]), ("[export]\ncsv = a.csv\n  b.csv", ["line 3"]),
     ("[export]\ncvs = a.csv", ["export.cvs", "export.csv"]),
     ("page_size = 7", ["line 1"]),
     ("[source]\nwhat is this", ["line 2"]),

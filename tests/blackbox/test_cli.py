@@ -121,6 +121,27 @@ def test_config_with_comments_and_odd_spacing(place, few, expected):
     check_is(place, expected(few))
 
 
+@pytest.mark.parametrize("at", [180, 195, 199, 200, 2000])
+def test_config_with_long_lines(place, few, expected, at):
+    """A line is read to its end: a list of many bots, a long remark."""
+    bots = sorted({json.loads(r)["botId"] for r in few})
+    long = ("x" * 9 + ", ") * (at // 11 + 1)
+    place.configure(filter={"bots": bots[0] + ", " + long[:at] + " , " + bots[1]})
+    text = (place.dir / "tamis.ini").read_text()
+    (place.dir / "tamis.ini").write_text(text + "; %s %s\n" % ("x" * at, bots[2]))
+    place.run("run", status=0)
+    check_is(place, expected(few, bots=bots[:2]))
+
+
+def test_config_with_indented_keys(place, few, expected):
+    """As git writes them: each is a key, and none goes on with the line before."""
+    text = (place.dir / "tamis.ini").read_text()
+    lines = [line if line.startswith("[") else "\t  " + line for line in text.splitlines()]
+    (place.dir / "tamis.ini").write_text("\n".join(lines))
+    place.run("run", status=0)
+    check_is(place, expected(few))
+
+
 # init
 
 DEFAULTS = {
