@@ -7,8 +7,8 @@
  *   anything else                      each line is a record (to be rejected, it may be)
  *
  * A first line that does not end its value may also be a damaged record of JSON lines: it is
- * when a string in it is not closed, or when the file as a whole does not add up and its second
- * line is a value by itself. */
+ * when a string in it is not closed and it has not begun a page or an array, or when the file as a
+ * whole does not add up and its second line is a value by itself. */
 #include "source/file.h"
 
 #include "base/compress.h"
@@ -99,11 +99,17 @@ static bool page_array(str value, str *array)
     return page_find(value, array);
 }
 
+static status cut_short(const reading *r, err *e)
+{
+    return err_set(e, ST_FAILED, "%s: JSON cut short, or brackets that do not match", r->name);
+}
+
 /* Hands on a value: the elements of a page or an array, or the value itself. */
 static status hand_on(reading *r, str value, err *e)
 {
     str array;
-    return page_array(value, &array) ? page_elements(array, element, r, e) : element(r, value, e);
+    if (page_array(value, &array)) return page_elements(array, element, r, e);
+    return page_is_begun(value) ? cut_short(r, e) : element(r, value, e);
 }
 
 static status read_lines(reading *r, bool expand, err *e)
@@ -179,7 +185,7 @@ static status read_whole(reading *r, err *e)
     str text = trim(rest(r)), value;
     if (!adds_up(text)) {
         if (second_line_is_value(text)) return read_lines(r, false, e);
-        return err_set(e, ST_FAILED, "%s: JSON cut short, or brackets that do not match", r->name);
+        return cut_short(r, e);
     }
     for (; text.n && st == ST_OK; text = behind(text, value))
         st = first_value(text, &value) ? hand_on(r, value, e) : ST_OK;
@@ -235,7 +241,8 @@ static status read_records(reading *r, err *e)
     if (st) return st;
     str value = trim(line);
     size_t end = page_value_end(value);
-    if (!whole || (!end && !string_is_open(value))) return read_whole(r, e);
+    if (!whole || (!end && (page_is_begun(value) || !string_is_open(value))))
+        return read_whole(r, e);
     bool expand = end && page_array((str){value.p, end}, &array);
     if (expand && end < value.n)
         return err_set(e, ST_FAILED, "%s: something stands behind the page on line %llu", r->name,

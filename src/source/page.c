@@ -66,6 +66,19 @@ bool page_find(str object, str *array)
     return is_bracketed(*array, '[', ']');
 }
 
+bool page_is_begun(str text)
+{
+    js_cutter c = {.text = text};
+    str key = {0}, item;
+    bool begun = text.n && *text.p == '[';
+    js_cut_result r;
+    do {
+        r = js_cut(&c, &key, &item);
+        begun |= js_key_is(key, "interactions");
+    } while (r == JS_CUT_ITEM);
+    return begun && r == JS_CUT_BROKEN;
+}
+
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx, err *e)
 {
     js_cutter c = {.text = array};

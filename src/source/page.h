@@ -28,6 +28,9 @@ size_t page_value_end(str text);
 /* The raw array "interactions" of an object (of equal keys the last); false: there is none. */
 bool page_find(str object, str *array);
 
+/* Whether an array, or an object that has come to its "interactions", does not end. */
+bool page_is_begun(str text);
+
 /* Calls fn for each element of a raw array, as it stands.  ST_FAILED: its brackets do not
  * match; else what fn gave, if it was not ST_OK. */
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx,

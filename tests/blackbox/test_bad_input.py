@@ -367,8 +367,11 @@ def test_import_of_damaged_compression(done, demo):
 
 def test_import_of_half_a_page(done, demo):
     path = done.dir.parent / "half.json"
-    for data in (b'{"interactions": [' + b",".join(demo.first[60:70]) + b",",
-                 b"[" + b",".join(demo.first[60:70]), b"[" + demo.first[60] + b"]]"):
+    page = b'{"interactions": [' + b",".join(demo.first[60:70]) + b"]"
+    for data in (page[:-1] + b",", b"[" + b",".join(demo.first[60:70]),
+                 b"[" + demo.first[60] + b"]]",
+                 page[:-40], page[page.index(b"["):-40],  # within a string
+                 page + b', "next": "https:', page + b"}\n" + page[:-40]):
         path.write_bytes(data)
         fails(done, 1, "half.json", args=["import", path])
     assert done.json("status")["interactions"] == 60
