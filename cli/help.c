@@ -147,8 +147,9 @@ const command *command_find(const char *name)
 
 const char *command_nearest(const char *name)
 {
-    const char *names[N_COMMANDS + 1] = {0};
+    const char *names[N_COMMANDS + 2] = {0};
     for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+    names[N_COMMANDS] = "help";
     return nearest(name, names);
 }
 

@@ -142,7 +142,8 @@ static int dispatch(cli *c)
         return cli_flush();
     }
     bool asks_help = c->command && strcmp(c->command, "help") == 0;
-    const char *name = asks_help ? (c->n_args ? c->args[0] : NULL) : c->command;
+    const char *name = !asks_help ? c->command : c->n_args ? c->args[0] : NULL;
+    if (asks_help && name && strcmp(name, "help") == 0) name = NULL;
     const command *cmd = name ? command_find(name) : NULL;
     if (name && !cmd)
         return cli_fail(EXIT_USAGE, "unknown command \"%s\"; the nearest is \"%s\" (tamis help)",

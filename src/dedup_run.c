@@ -147,11 +147,17 @@ static status write_all(running *x, err *e)
 
 /* --- the run -------------------------------------------------------------------------------- */
 
-/* Looks at the input, and refuses to write over it. */
+/* Looks at the input, and refuses to write over it, or beside the rows. */
 static status look_at_input(running *x, err *e)
 {
     struct stat s;
     const dedup_job *j = x->job;
+    if (j->removed && (!*j->removed || strcmp(j->removed, "-") == 0))
+        return err_set(
+            e, ST_USAGE,
+            "--removed %s: name a file (./- for one of that name); standard output is for "
+            "the rows",
+            j->removed);
     bool standard = strcmp(j->path, "-") == 0;
     bool there = (standard ? fstat(0, &x->was) : stat(j->path, &x->was)) == 0;
     x->rows.in_memory = !j->dim && (standard || !there || !S_ISREG(x->was.st_mode));

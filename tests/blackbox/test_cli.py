@@ -36,7 +36,8 @@ def test_help(run, command):
 
 def test_help_lists_every_command(run):
     result = run("--help", status=0)
-    assert result.err == "" and run("help", status=0).text == result.text
+    assert result.err == ""
+    assert run("help", status=0).text == run("help", "help", status=0).text == result.text
     for command in COMMANDS:
         assert re.search(r"^  %s +\S" % command, result.text, re.M), command
     assert set(re.findall(r"^  ([a-z]\w*)  +\S", result.text, re.M)) == set(COMMANDS), \
@@ -60,7 +61,7 @@ def test_version(run, tmp_path):
 
 @pytest.mark.parametrize("args, words", [
     (["rnu"], ["rnu", "run"]), (["Status"], ["status"]), (["exprot"], ["export"]),
-    (["help", "syncc"], ["sync"]), ([""], ["unknown command"])])
+    (["help", "syncc"], ["sync"]), (["hlep"], ['"help"']), ([""], ["unknown command"])])
 def test_unknown_command(run, args, words):
     check_fails(run(*args), 2, "unknown command", *words)
 

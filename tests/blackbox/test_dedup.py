@@ -275,7 +275,8 @@ def test_bad_groups(dedup):
     (["--vectors", "v", "--dim", "4", "in"], ["--vectors"]),
     (["--vectors", "v", "--dim", "4", "--field", "a"], ["--field"]),
     (["--vectors", "v", "--dim", "4", "--group", "a"], ["--group"]), (["a", "b"], ["b"]),
-    (["--treshold", "1"], ["--threshold"]), (["--removed"], ["--removed"])])
+    (["--treshold", "1"], ["--threshold"]), (["--removed"], ["--removed"]),
+    (["--removed", "-"], ["--removed", "./-"]), (["--removed", ""], ["--removed"])])
 def test_usage(dedup, args, words):
     check_fails(dedup(b"", *args, status=2), 2, *words)
 
