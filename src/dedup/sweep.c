@@ -61,7 +61,7 @@ typedef struct tier {
     uint32_t *entry; /* [set.n] number in its group */
     size_t cap;
     uint32_t n_before; /* the stretch */
-    double floor;      /* the lowest threshold at which any is kept */
+    uint32_t matters;  /* thresholds from the lowest one on at which any is kept */
 } tier;
 
 /* A pair within a block. */
@@ -185,14 +185,21 @@ static bool is_forced(const run *r, const entry *n)
     return n->row < r->n_forced;
 }
 
-/* The lowest threshold from `floor` on at which an entry is kept so far; HUGE_VAL: none. */
-static double lowest_kept(const run *r, const entry *n, double floor)
+/* The lowest of some thresholds; HUGE_VAL: there is none. */
+static double lowest_of(const run *r, uint32_t bits)
 {
-    double lowest = HUGE_VAL;
-    for (size_t i = 0; i < N_BITS; i++)
-        if (n->bits >> i & 1 && r->thresholds[i] >= floor && r->thresholds[i] < lowest)
-            lowest = r->thresholds[i];
+    const uint32_t steps = bits & ((1u << SWEEP_STEPS) - 1); /* these ascend */
+    double lowest = steps ? r->thresholds[__builtin_ctz(steps)] : HUGE_VAL;
+    if (bits >> HERE & 1 && r->thresholds[HERE] < lowest) lowest = r->thresholds[HERE];
     return lowest;
+}
+
+/* Those from this one on. */
+static uint32_t thresholds_from(const run *r, double lowest)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < N_BITS; i++) bits |= (uint32_t)(r->thresholds[i] >= lowest) << i;
+    return bits;
 }
 
 /* With answers, an entry's own vector may come again, and is to be found at any limit. */
@@ -208,7 +215,7 @@ static double findable(const run *r, const entry *n, double limit)
 static double limit_in(const run *r, const entry *n, const tier *t)
 {
     const bool kept_here = !t || t < &r->tiers[LOW];
-    double limit = lowest_kept(r, n, kept_here ? 0 : t->floor);
+    double limit = lowest_of(r, kept_here ? n->bits : n->bits & t->matters);
     if (kept_here) {
         double nearest = n->best > r->lowest ? n->best : r->lowest;
         if (nearest < limit) limit = nearest;
@@ -420,7 +427,7 @@ static status file_block(run *r, err *e)
     status st = ST_OK;
     for (uint32_t i = r->block; st == ST_OK && i < r->block_end; i++) {
         const entry *n = &r->group[i];
-        const double lowest = lowest_kept(r, n, 0);
+        const double lowest = lowest_of(r, n->bits);
         if (!n->bits) continue; /* takes nothing from anyone */
         tier *t = tier_of(r, n, lowest);
         if (t->set.n == t->cap) {
@@ -430,7 +437,7 @@ static status file_block(run *r, err *e)
             t->entry = more;
             t->cap = cap;
         }
-        if (!t->set.n || lowest < t->floor) t->floor = lowest;
+        t->matters = (t->set.n ? t->matters : 0) | thresholds_from(r, lowest);
         t->entry[t->set.n] = i;
         st = join_set_add(r->join, &t->set, n->vector, e);
     }
