@@ -200,6 +200,15 @@ static bool is_section(str name)
     return false;
 }
 
+/* As much of it as an error message has room for. */
+static str shown(str s)
+{
+    enum { MOST = 120 };
+    size_t n = s.n < MOST ? s.n : MOST;
+    while (n && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80) n--;
+    return (str){s.p, n};
+}
+
 static status unknown_section(str section, err *e)
 {
     const char *near = "";
@@ -208,8 +217,8 @@ static status unknown_section(str section, err *e)
         size_t d = str_distance(section, str_from(keys[i].section));
         if (d < best) best = d, near = keys[i].section;
     }
-    return err_set(e, ST_USAGE, "unknown section [%.*s]; the nearest is [%s]", STR_FMT(section),
-                   near);
+    return err_set(e, ST_USAGE, "unknown section [%.*s]; the nearest is [%s]",
+                   STR_FMT(shown(section)), near);
 }
 
 static status unknown_key(str section, str name, err *e)
@@ -233,7 +242,7 @@ static status unknown_key(str section, str name, err *e)
         if (d < best) best = d, near = &keys[i];
     }
     return err_set(e, ST_USAGE, "unknown key %.*s.%.*s; the nearest is %s.%s", STR_FMT(section),
-                   STR_FMT(name), near->section, near->name);
+                   STR_FMT(shown(name)), near->section, near->name);
 }
 
 /* --- values --------------------------------------------------------------------------------- */
@@ -254,7 +263,9 @@ static bool are_choices(const char *choices, str value)
 
 static status misfit(const key *k, str value, const char *wanted, err *e)
 {
-    return err_set(e, ST_USAGE, "%s.%s = %.*s: %s", k->section, k->name, STR_FMT(value), wanted);
+    str s = shown(value);
+    return err_set(e, ST_USAGE, "%s.%s = %.*s%s: %s", k->section, k->name, STR_FMT(s),
+                   s.n < value.n ? "..." : "", wanted);
 }
 
 static status check_number(const key *k, str value, double v, err *e)
@@ -272,12 +283,11 @@ static status set_text(config *c, const key *k, str value, err *e)
 {
     instant at;
     uint64_t bytes = 0;
-    if (k->type == KEY_CHOICE && !is_choice(k->choices, value))
-        return err_set(e, ST_USAGE, "%s.%s = %.*s: it must be one of %s", k->section, k->name,
-                       STR_FMT(value), k->choices);
-    if (k->type == KEY_LIST && !are_choices(k->choices, value))
-        return err_set(e, ST_USAGE, "%s.%s = %.*s: each must be one of %s", k->section, k->name,
-                       STR_FMT(value), k->choices);
+    char wanted[96];
+    snprintf(wanted, sizeof wanted, "%s must be one of %s", k->type == KEY_LIST ? "each" : "it",
+             k->choices ? k->choices : "");
+    if (k->type == KEY_CHOICE && !is_choice(k->choices, value)) return misfit(k, value, wanted, e);
+    if (k->type == KEY_LIST && !are_choices(k->choices, value)) return misfit(k, value, wanted, e);
     if (k->type == KEY_INSTANT && value.n && !instant_parse(value, &at))
         return misfit(k, value, "it must be a time such as 2026-01-31T00:00:00Z", e);
     if (k->type == KEY_SIZE && value.n && !(size_parse(value, &bytes) && bytes))
@@ -354,10 +364,10 @@ static status set_pattern(config *c, str name, str value, err *e)
             e, ST_USAGE,
             "redact.pattern.%.*s: a name is of letters a to z, digits and _, 32 at most, "
             "and none of the rules there are",
-            STR_FMT(name));
+            STR_FMT(shown(name)));
     if (value.n && regex_new(value, &r, &why))
-        return err_set(e, ST_USAGE, "redact.pattern.%.*s = %.*s: %s", STR_FMT(name), STR_FMT(value),
-                       why.msg);
+        return err_set(e, ST_USAGE, "redact.pattern.%.*s = %.*s: %s", STR_FMT(name),
+                       STR_FMT(shown(value)), why.msg);
     regex_free(r);
     struct config_pattern *p = pattern_place(c, name);
     if (p) p->name = arena_str(&c->texts, name).p;

@@ -85,7 +85,8 @@ def test_unknown_key(run, tmp_path, line, words):
 
 @pytest.mark.parametrize("setting, words", [
     ("source.page_sise=7", ["page_sise", "page_size"]), ("page_size=7", ["section.key=value"]),
-    ("source.page_size", ["section.key=value"]), ("dedup.treshold=0.9", ["dedup.threshold"])])
+    ("source.page_size", ["section.key=value"]), ("dedup.treshold=0.9", ["dedup.threshold"]),
+    ("x" * 2000 + ".y=1", ["nearest"]), ("dedup." + "x" * 2000 + "=1", ["nearest"])])
 def test_unknown_setting(run, setting, words):
     check_fails(run("run", "--set", setting), 2, *words)
 
@@ -97,12 +98,13 @@ def test_unknown_setting(run, setting, words):
     ("source.lookback", "nan"), ("source.max_attempts", "0"), ("filter.min_rating", "good"),
     ("filter.rating_map", "1"), ("filter.rating_map", "a=b"), ("dedup.threshold", "1.5"),
     ("dedup.threshold", "nan"), ("dedup.threshold", ""), ("dedup.domain", "user"),
-    ("dedup.keep", "first"), ("embed.precision", "double"), ("source.instance", "acme/evil"),
+    ("dedup.keep", "first"), ("dedup.keep", "newest" * 300), ("redact.rules", "card," * 300 + "x"),
+    ("source.since", "2026-01-31" * 300), ("source.page_size", "9" * 3000), ("embed.precision", "double"), ("source.instance", "acme/evil"),
     ("source.instance", "acme.evil.example"), ("source.auth", "none")])
 def test_value_that_does_not_fit(done, key, value):
     """The key, the value, and what would fit."""
     extra = ["--set", "source.base_url="] if key == "source.instance" else []
-    fails(done, 2, key, value, args=["run", "--set", "%s=%s" % (key, value), *extra])
+    fails(done, 2, key, value[:100], args=["run", "--set", "%s=%s" % (key, value), *extra])
 
 
 def test_a_secret_does_not_belong_into_the_file(done):
