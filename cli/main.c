@@ -3,6 +3,7 @@
  * Data goes to standard output, talk to standard error; the exit status is the library's
  * status. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -27,6 +28,14 @@ static void catch_signals(void)
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* What is closed would become the number of the next file that is opened: in its place stands
+ * one that cannot be read (0) or written (1, 2), so that use of it fails as it would have. */
+static void hold_places(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd ? O_RDONLY : O_WRONLY);
 }
 
 /* The secret lies in the environment and in memory: neither is for a core file, nor for other
@@ -165,6 +174,7 @@ static int dispatch(cli *c)
 int main(int argc, char **argv)
 {
     cli c = {0};
+    hold_places();
     hide_memory();
     catch_signals();
     int rc = cli_parse(argc, argv, &c);

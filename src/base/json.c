@@ -362,6 +362,16 @@ void js_write_string(buf *b, str text)
     size_t good = 0;
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
+        if (c >= 0x80) {
+            size_t end = i;
+            if (utf8_next(text, &end) == UTF8_REPLACEMENT) {
+                buf_add(b, text.p + good, i - good);
+                buf_z(b, "\xEF\xBF\xBD");
+                good = end;
+            }
+            i = end - 1;
+            continue;
+        }
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
         buf_add(b, text.p + good, i - good);
         good = i + 1;

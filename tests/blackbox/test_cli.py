@@ -368,3 +368,18 @@ def test_closed_descriptors(make_place, few, expected, closed):
     place.run("run", status=0)
     check_is(place, expected(few))
     assert place.json("status")["interactions"] == 60
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("args", [["import", "-"], ["dedup"], ["embed"], ["tokenize"]])
+def test_closed_input(run, args):
+    """Nothing to read from is not the same as nothing to read."""
+    check_fails(run(*args, input=None, preexec_fn=lambda: os.close(0)), 1, "standard input")
+
+
+def test_json_of_odd_names(make_place, few):
+    """What is on stdout is JSON, whatever bytes a path is of."""
+    place = make_place(few)
+    out = place.json("run", "--set", "export.csv=caf\udce9.csv")
+    assert out["export"]["csv"]["path"] == "caf\ufffd.csv"
+    assert os.path.exists(os.fsencode(place.dir) + b"/caf\xe9.csv")
