@@ -56,7 +56,7 @@ enum {
     AHEAD = 12,         /* hits whose second codes are on their way */
     LATER = 4,          /* hits that are left, whose vectors are */
     TURN_PAYS = 6000,   /* vectors, from which on */
-    SAMPLE = 2048,      /* vectors for the directions */
+    SAMPLE = 2000,      /* vectors for the directions; no power of two, by which caches are made */
     TRIAL_COLUMNS = 512 /* and for trying plans, as well as SCAN_QUERIES queries */
 };
 
@@ -120,17 +120,28 @@ static bool make_room(const join *j, join_set *s)
     return true;
 }
 
+/* Four sums of bytes. */
+static uint32_t add_bytes(uint32_t x, uint32_t y)
+{
+    const uint32_t low = 0x7F7F7F7Fu;
+    return ((x & low) + (y & low)) ^ ((x ^ y) & ~low);
+}
+
 status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
 {
     if (!make_room(j, s)) return err_nomem(e, "deduplicating");
     const codes *c = &j->codes;
     const size_t at = s->n % SCAN_COLUMNS, words = c->words;
-    const int added = codes_added(c);
+    const uint32_t added = 0x01010101u * (uint32_t)codes_added(c);
     const int8_t *code = c->first + (size_t)vector * 4 * words;
     uint8_t *to = s->chunks[s->n / SCAN_COLUMNS] + at / SCAN_PANEL * words * SCAN_PANEL * 4 +
                   at % SCAN_PANEL * 4;
-    for (size_t w = 0; w + 1 < words; w++, code += 4, to += SCAN_PANEL * 4)
-        for (size_t b = 0; b < 4; b++) to[b] = (uint8_t)(code[b] + added);
+    for (size_t w = 0; w + 1 < words; w++, code += 4, to += SCAN_PANEL * 4) {
+        uint32_t four;
+        memcpy(&four, code, sizeof four);
+        four = add_bytes(four, added);
+        memcpy(to, &four, sizeof four);
+    }
     to[0] = to[1] = to[2] = c->rest[vector][0];
     to[3] = c->rest[vector][1];
     s->vector[s->n++] = vector;
