@@ -159,10 +159,11 @@ typedef struct reading {
 
 /* What a record counts as seen by: its id, so that a row that changes and is read again is
  * one.  But a server may hold two records of one id and count both: where passes did not add
- * up, the last one tells records apart by their bytes. */
+ * up, every third one tells records apart by their bytes.  The number of the pass decides, so
+ * that a run that takes a pass up goes on as the one before it began. */
 static str seen_key(const reading *r, str id, str raw, unsigned char digest[SHA256_SIZE])
 {
-    if (id.n && r->passes_left) return id;
+    if (id.n && r->slice.pass % SLICE_PASSES) return id;
     sha256_of(raw, digest);
     return (str){(const char *)digest, STORE_SEEN_DIGEST};
 }

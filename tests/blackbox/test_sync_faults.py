@@ -346,6 +346,28 @@ def test_two_versions_of_one_id(make_place, few, expected):
         check_is(place, expected([*few[:7], *few[8:], raw(older)]))
 
 
+def test_a_pass_by_bytes_is_taken_up(make_place, few):
+    """Two records of one id make the third pass tell records apart by their bytes.  One that ends
+    in the middle is taken up the same way: a row that came meanwhile is not made up for by one
+    that is pushed to the next page."""
+    few, count = in_order(few), [0]
+    place = make_place(few).configure(
+        source={"page_size": 10, "lookback": "1s", "max_attempts": 1})
+    at = [json.loads(r)["timestamp"] for r in few]
+    place.tenant.holdings.add({**json.loads(few[7]), "timestamp": at[8]})
+
+    def in_third_pass(request):  # the first two read all pages and look at the head once more
+        count[0] += request.page == 4
+        return request.page == 4 and count[0] == 5
+    place.tenant.fault(in_third_pass, faults.status(500), times=1)
+    place.run("sync", status=3)
+    assert count[0] == 5
+    late = raw(conversation("int_late", timestamp=at[15]))
+    place.tenant.holdings.put_all([late])
+    place.run("sync", status=0)
+    assert place.json("status")["interactions"] == 61
+
+
 @pytest.mark.matrix(1)
 def test_many_at_one_instant(make_place, expected):
     """All share the cursor's timestamp, and some come later."""
