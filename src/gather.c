@@ -21,22 +21,40 @@ void gathering_rest(gathering *g)
     arena_reset(&g->scratch);
 }
 
-static status reject(gathering *g, part *p, size_t number, const char *where, const char *why,
-                     err *e)
+/* Counts a conversation once a run. */
+static status count(gathering *g, str id, put_result how, err *e)
 {
-    bool is_new;
+    if (how == PUT_SAME || intern_find(&g->known, id) != INTERN_NONE) return ST_OK;
+    str name = arena_str(&g->names, id);
+    if (!name.p || intern_add(&g->known, name) == INTERN_NONE)
+        return err_nomem(e, "keeping conversations");
+    g->counts->added += how == PUT_NEW;
+    g->counts->updated += how == PUT_UPDATED;
+    g->counts->forgotten += how == PUT_FORGOTTEN;
+    return ST_OK;
+}
+
+/* Rejects a part; one of a conversation (as far as it names one) that was forgotten is passed
+ * over. */
+static status reject(gathering *g, part *p, str conversation, size_t number, const char *where,
+                     const char *why, err *e)
+{
+    bool is_new, forgotten = false;
     buf note = {0};
     str raw = p->raw;
-    g->counts->rejected++;
     p->conversation = p->id = (str){0};
+    status st = conversation.n ? store_is_forgotten(g->store, conversation, &forgotten, e) : ST_OK;
+    if (st) return st;
+    if (forgotten) return count(g, conversation, PUT_FORGOTTEN, e);
+    g->counts->rejected++;
     log_say(g->log, LOG_WARNING, "%s: row %zu rejected: %s; it is %s (tamis status)", where, number,
             why, g->redactor ? "noted" : "kept as received");
     if (g->redactor) { /* nobody knows what is in it */
         buf_fmt(&note, "%zu bytes, not kept (redact.store = yes): %s", raw.n, why);
         raw = buf_view(&note);
     }
-    status st = buf_ok(&note) ? store_put_rejected(g->store, raw, why, &is_new, e)
-                              : err_nomem(e, "keeping conversations");
+    st = buf_ok(&note) ? store_put_rejected(g->store, raw, why, &is_new, e)
+                       : err_nomem(e, "keeping conversations");
     buf_release(&note);
     return st;
 }
@@ -55,19 +73,6 @@ static status redact(gathering *g, part *p, piece *read, err *e)
     return st;
 }
 
-/* Counts a conversation once a run. */
-static status count(gathering *g, str id, put_result how, err *e)
-{
-    if (how == PUT_SAME || intern_find(&g->known, id) != INTERN_NONE) return ST_OK;
-    str name = arena_str(&g->names, id);
-    if (!name.p || intern_add(&g->known, name) == INTERN_NONE)
-        return err_nomem(e, "keeping conversations");
-    g->counts->added += how == PUT_NEW;
-    g->counts->updated += how == PUT_UPDATED;
-    g->counts->forgotten += how == PUT_FORGOTTEN;
-    return ST_OK;
-}
-
 /* Keeps the parts of one conversation. */
 static status keep(gathering *g, part *parts, const size_t *which, size_t n, const char *where,
                    err *e)
@@ -84,7 +89,7 @@ static status keep(gathering *g, part *parts, const size_t *which, size_t n, con
     if (st) goto done;
     if (compose(g->shape, buf_view(&old), list, n, &g->scratch, &record, &why)) {
         for (size_t k = 0; st == ST_OK && k < n; k++)
-            st = reject(g, &parts[which[k]], which[k] + 1, where, why.msg, e);
+            st = reject(g, &parts[which[k]], list[0].conversation, which[k] + 1, where, why.msg, e);
         goto done;
     }
     st = record_parse(buf_view(&record), &g->scratch, &i, e);
@@ -123,7 +128,8 @@ static status group(gathering *g, grouping *x, part *parts, size_t n, const char
         g->counts->received++;
         x->of[k] = INTERN_NONE;
         if (compose_read(g->shape, &parts[k], &g->scratch, &read, &why)) {
-            status st = reject(g, &parts[k], k + 1, where, why.msg, e);
+            str of = parts[k].conversation.n ? parts[k].conversation : read.conversation;
+            status st = reject(g, &parts[k], of, k + 1, where, why.msg, e);
             if (st) return st;
             continue;
         }

@@ -231,6 +231,21 @@ def test_what_is_forgotten_does_not_come_back(serve, talks, expected):
     assert talks[0]["id"].encode() not in place.read("tamis.db")
 
 
+def test_odd_rows_of_what_is_forgotten_do_not_come_back(serve):
+    place = serve([conversation("s_1"), conversation("s_2", said="Another wish")])
+    place.configure(source={"lookback": "3650d"})
+    place.tenant.rows["Conversations"].append(
+        {"id": "odd", "sessionId": "s_1", "timestamp": "2026-03-01T00:00:00.500Z",
+         "inputText": "x" * (1 << 20) + "y", "source": "user"})
+    run(place, status=0)
+    assert place.json("status", env=ENV)["rejected"] == 1
+    run(place, "forget", "s_1", status=0)
+    again = place.json("run", env=ENV)["interactions"]
+    assert (again["rejected"], again["forgotten"]) == (0, 1)
+    assert not place.json("status", env=ENV)["rejected"]
+    assert b"s_1" not in place.read("tamis.db")
+
+
 # Masks, senders, odd rows
 
 def test_masked_turns(serve):
