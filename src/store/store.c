@@ -482,7 +482,22 @@ status store_is_forgotten(store *s, str id, bool *forgotten, err *e)
     return st;
 }
 
-/* Rejected records that hold the id as a JSON string. */
+/* Whether the reason of a rejection names the id, as those who read records write it. */
+static bool reason_names(const char *reason, str id)
+{
+    static const char *const words[] = {"interaction ", "session ", "contact ", "part "};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (const char *at = reason; (at = strstr(at, words[i]));) {
+            at += strlen(words[i]);
+            size_t n = strlen(at);
+            if (n < id.n || memcmp(at, id.p, id.n) != 0) continue;
+            if (n == id.n || at[id.n] == ' ' || at[id.n] == ')') return true;
+        }
+    return false;
+}
+
+/* Rejected records that hold the id as a JSON string, or of which (redact.store) no more is kept
+ * than a word that names it. */
 static status forget_rejected(store *s, str id, bool *found, err *e)
 {
     rows *r;
@@ -494,7 +509,8 @@ static status forget_rejected(store *s, str id, bool *found, err *e)
         uint64_t n = 0;
         buf_clear(&raw);
         st = unpack(s, r, 3, "rejected record", number, &raw, e);
-        bool names = raw.n && memmem(raw.p, raw.n, quoted.p, quoted.n);
+        bool names =
+            reason_names(row_cstr(r, 0), id) || (raw.n && memmem(raw.p, raw.n, quoted.p, quoted.n));
         if (st || !names || !number_parse_u64(number, &n)) continue;
         *found = true;
         st = change(s, Q_REMOVE_REJECTED, VALUES(integer((int64_t)n)), e);

@@ -169,6 +169,18 @@ def test_rejected_versions_go_too(make_place):
     assert not place.json("status")["rejected"]
 
 
+def test_what_is_said_of_a_rejected_version_goes_too(make_place):
+    """With redact.store = yes no more is kept of it than why, which names it."""
+    place = make_place([]).configure(redact={"rules": "card", "store": "yes"})
+    (place.dir / "bad.jsonl").write_bytes(b"\n".join(
+        raw({"id": id, "timestamp": "never"}) for id in ("int_bad", "int_bad2", "other int_bad")))
+    place.run("import", "bad.jsonl", status=0)
+    place.run("forget", "int_bad", status=0)
+    reasons = [r["reason"] for r in place.json("status")["rejected_records"]]
+    assert [r.partition("interaction ")[2] for r in reasons] == ["int_bad2)", "other int_bad)"]
+    place.run("forget", "1", status=1)
+
+
 def test_in_the_middle_of_a_slice(make_place, demo, expected):
     """What an unfinished sync remembers of it goes as well, and the sync ends all the same."""
     raws = demo.first[:60]
