@@ -174,7 +174,7 @@ def test_issuer_in_plain_text(place):
 def test_secrets_that_a_server_echoes(place):
     code = base64.b64encode(("%s:%s" % (CLIENT_ID, SECRET)).encode()).decode()
     by_password(place)
-    for words in (KEY_SECRET, SECRET):
+    for words in (KEY_SECRET, SECRET, "Authorization: Basic " + code):
         place.tenant.fault(to_token(), faults.status(401, "not good: " + words), times=1)
         result = place.run("run", env=KEY, status=4)
         assert KEY_SECRET not in result.err and code not in result.err
