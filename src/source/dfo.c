@@ -3,15 +3,20 @@
  * A page has 25 contacts; the next is asked for with the scrollToken of the last.  The dates of
  * the question are days; a service that ignores them gives more than was asked for, one that
  * refuses them is asked without.  Long
- * messages come reduced and are asked for again one by one. */
+ * messages come reduced and are asked for again one by one.  Messages that are fewer than the
+ * service counts are read again; then what came is all there is, and that is said. */
 #include <stdio.h>
 
 #include "base/json.h"
+#include "record.h"
 #include "source/adapter.h"
 #include "source/page.h"
 #include "source/refusal.h"
 
-enum { MESSAGE_PAGES = 1000 }; /* of one contact */
+enum {
+    MESSAGE_PAGES = 1000, /* of one contact */
+    MESSAGE_READINGS = 2  /* of one contact, where fewer come than are counted */
+};
 
 static status explain(void *ctx, http_reply *r, const char *const *secrets, err *e)
 {
@@ -130,7 +135,8 @@ static status complete(source *s, str *raw, arena *a, err *e)
     return st;
 }
 
-static bool keep_raws(const source_page *p, arena *a, str **raws, size_t *n)
+/* Adds the bytes of the records to *bytes. */
+static bool keep_raws(const source_page *p, arena *a, str **raws, size_t *n, size_t *bytes)
 {
     str *all = arena_alloc(a, *n + p->n_records, sizeof *all);
     if (!all) return false;
@@ -138,21 +144,25 @@ static bool keep_raws(const source_page *p, arena *a, str **raws, size_t *n)
     for (size_t i = 0; i < p->n_records; i++) {
         all[*n + i] = arena_str(a, p->records[i]);
         if (!all[*n + i].p) return false;
+        *bytes += all[*n + i].n;
     }
     *raws = all;
     *n += p->n_records;
     return true;
 }
 
-static status messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone, err *e)
+/* One reading of them; *lacks: they are fewer than the service counts, or more than a record can
+ * hold. */
+static status read_messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *lacks,
+                            err *e)
 {
     source_page p = {0};
     buf token = {0};
     status st = ST_OK;
     bool more = true;
+    size_t bytes = 0;
     *raws = NULL;
     *n = 0;
-    *gone = false;
     for (int page = 0; st == ST_OK && more && page < MESSAGE_PAGES; page++) {
         buf_clear(&s->url);
         buf_fmt(&s->url, "%s/dfo/3.0/contacts/", s->talk.o.base_url);
@@ -161,16 +171,32 @@ static status messages(source *s, str contact, arena *a, str **raws, size_t *n, 
         if (token.n) buf_z(&s->url, "?scrollToken=");
         http_encode(&s->url, buf_view(&token));
         st = get(s, false, &p, e);
-        *gone = st && s->not_found;
         if (st) break;
-        if (!keep_raws(&p, a, raws, n)) st = err_nomem(e, "reading messages");
+        if (!keep_raws(&p, a, raws, n, &bytes)) st = err_nomem(e, "reading messages");
         buf_clear(&token);
         take_token(&p, &token);
-        more = token.n && p.n_records && (p.total < 0 || *n < (uint64_t)p.total);
+        *lacks = p.total >= 0 && *n < (uint64_t)p.total;
+        more = token.n && p.n_records && (p.total < 0 || *lacks);
+        if (more && (bytes > RECORD_LIMIT || page == MESSAGE_PAGES - 1))
+            *lacks = true, more = false;
     }
-    for (size_t i = 0; st == ST_OK && i < *n; i++) st = complete(s, &(*raws)[i], a, e);
     buf_release(&token);
     source_page_release(&p);
+    return st;
+}
+
+static status messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone, err *e)
+{
+    status st = ST_OK;
+    bool lacks = true;
+    for (int k = 0; st == ST_OK && lacks && k < MESSAGE_READINGS; k++)
+        st = read_messages(s, contact, a, raws, n, &lacks, e);
+    *gone = st && s->not_found;
+    if (st == ST_OK && lacks)
+        log_say(s->talk.o.log, LOG_WARNING,
+                "contact %.*s: not all of its messages came, only %zu; that is all that is kept",
+                STR_FMT(contact), *n);
+    for (size_t i = 0; st == ST_OK && i < *n; i++) st = complete(s, &(*raws)[i], a, e);
     return *gone ? ST_OK : st;
 }
 

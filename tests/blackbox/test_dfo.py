@@ -101,6 +101,44 @@ def test_long_messages_are_asked_for_whole(serve, expected):
     assert len([r for r in place.tenant.requests("messages") if "/messages/" in r.path]) == 2
 
 
+def without_rows(request, answer):
+    value = json.loads(answer(request).body)
+    return dfo.json_of({**value, "data": value["data"][:1]})
+
+
+def test_fewer_messages_than_are_counted(serve, talks, expected):
+    """They are asked for again: what is stored is not asked for in later syncs."""
+    place = serve(talks)
+    place.tenant.fault(nth(3, "messages"), without_rows, times=1)
+    result = run(place, status=0)
+    assert not result.err.count("warning"), result
+    check_is(place, expected(as_text(talks)))
+
+
+def test_always_fewer_messages_than_are_counted(serve):
+    """What came is kept, and that some lack is said."""
+    place = serve([conversation("c_1"), conversation("c_2", said="Another wish")])
+    place.tenant.fault(lambda r: "c_2" in r.path, without_rows)
+    line, = [line for line in run(place, "sync", status=0).lines if "warning" in line]
+    assert "c_2" in line and "messages" in line
+    assert stored(place) == 2
+    place.tenant.log.clear()
+    run(place, "sync", status=0)
+    assert not place.tenant.requests("messages")
+
+
+def test_messages_without_end(serve):
+    place = serve([conversation("c_1")])
+
+    def long(request, answer):
+        value = json.loads(answer(request).body)
+        value["data"][0]["messageContent"]["payload"]["text"] = "x" * (1 << 20)
+        return dfo.json_of({"data": value["data"][:1] * 20, "scrollToken": "on"})
+    place.tenant.fault(nth(None, "messages"), long)
+    summary = place.json("sync", env=KEY)
+    assert len(place.tenant.requests("messages")) < 10 and summary["peak_rss_mib"] < 700
+
+
 def test_who_speaks(serve):
     """The bot by its mark, by name, or whoever answers; people and surveys do not count."""
     talk = conversation("c_1", timestamp="2026-05-05T12:00:00Z")
