@@ -115,7 +115,7 @@ static status keep(keeping *k, str raw, const prepared *p, const char *where, st
     *id = (str){0};
     k->counts->received++;
     if (p->why) {
-        why = *p->why;
+        err_set(&why, ST_FAILED, "%s", p->why);
         return reject(k, raw, i->id, where, &why, e);
     }
     *at = i->at;

@@ -43,11 +43,8 @@ status prepare_record(str raw, arena *a, prepared *out, err *e)
     err why = {0};
     *out = (prepared){0};
     if (record_parse(raw, a, &out->of, &why) == ST_OK) return ST_OK;
-    err *kept = err_is_nomem(&why) ? NULL : arena_alloc(a, 1, sizeof *kept);
-    if (!kept) return err_nomem(e, "reading an interaction");
-    *kept = why;
-    out->why = kept;
-    return ST_OK;
+    if (!err_is_nomem(&why)) out->why = arena_str(a, str_from(why.msg)).p;
+    return out->why ? ST_OK : err_nomem(e, "reading an interaction");
 }
 
 static status pack(worker *w, str raw, str *packed, err *e)

@@ -9,7 +9,7 @@
 
 typedef struct prepared {
     interaction of; /* as far as it could be read */
-    const err *why; /* it cannot be used; NULL: it can */
+    const char *why; /* it cannot be used; NULL: it can */
     bool has_form;
     store_form form;
 } prepared;

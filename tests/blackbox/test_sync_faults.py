@@ -185,6 +185,16 @@ def test_threads(make_place, demo, threads, least, most):
     assert least <= at_work <= most
 
 
+@pytest.mark.native
+def test_a_page_of_nothing_but_odd_records(place, few, expected):
+    """What is said of each takes little memory."""
+    zeros = b'{"totalCount": 60, "interactions": [%s0]}' % (b"0," * 200000)
+    place.tenant.fault(page(1), faults.body(zeros), times=1)
+    summary = place.json("--quiet", "run")
+    assert summary["interactions"]["rejected"] == 200001 and summary["peak_rss_mib"] < 200
+    check_is(place, expected(few))
+
+
 def test_page_delay(make_place, few):
     place, times = make_place(few), []
 
