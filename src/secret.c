@@ -22,7 +22,9 @@ status secret_read_file(const char *key, const char *path, buf *out, err *e)
     }
     ssize_t n = 0;
     status bad = ST_OK;
-    if (st.st_mode & 0007)
+    if (S_ISDIR(st.st_mode))
+        bad = err_set(e, ST_USAGE, "%s: cannot read %s: %s", key, path, strerror(EISDIR));
+    else if (st.st_mode & 0007)
         bad = err_set(e, ST_USAGE, "%s: %s can be read by everybody; chmod 600 it", key, path);
     char *p = bad ? NULL : buf_reserve(out, SECRET_LIMIT + 1); /* once: growing leaves copies */
     if (!bad && !p) bad = err_nomem(e, "reading a secret");
@@ -51,8 +53,9 @@ status secret_read(const secret_place *p, buf *out, err *e)
         return ST_OK;
     }
     return err_set(e, ST_USAGE,
-                   "no %s: put it into the environment variable %s%s, or name a file in %s",
-                   p->what, *p->env ? p->env : "that ", *p->env ? "" : p->env_key, p->file_key);
+                   "no %s: put it into the environment variable %s%s%s, or name a file in %s",
+                   p->what, *p->env ? p->env : "that ", *p->env ? "" : p->env_key,
+                   *p->env ? "" : " names", p->file_key);
 }
 
 void secret_wipe(buf *b)

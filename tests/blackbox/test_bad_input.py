@@ -138,12 +138,15 @@ def test_secret_missing(done):
     fails(done, 2, "TAMIS_CLIENT_SECRET", env={"TAMIS_CLIENT_SECRET": None})
     fails(done, 2, "TAMIS_CLIENT_SECRET", env={"TAMIS_CLIENT_SECRET": ""})
     fails(done, 2, "OTHER_NAME", args=["run", "--set", "source.client_secret_env=OTHER_NAME"])
+    fails(done, 2, "source.client_secret_env names", args=["run", "--set",
+                                                           "source.client_secret_env="])
 
 
 def test_secret_file(done, few, expected):
     path = done.dir.parent / "secret"
     done.configure(source={"client_secret_file": path, "client_secret_env": ""})
     fails(done, 2, path)
+    fails(done, 2, "directory", args=["run", "--set", "source.client_secret_file=."])
     path.touch(0o600)
     fails(done, 2, path, "empty")
     path.write_text(SECRET + "\n")
