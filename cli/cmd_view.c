@@ -53,6 +53,7 @@ int cmd_init(cli *c)
     char *text;
     const char *path = c->config ? c->config : "tamis.ini";
     if (tamis_template(&text, &e)) return cli_error(&e);
+    if (strcmp(path, "-") == 0) return cli_print(text, stdout); /* as --config - reads */
     int rc = write_new(path, text);
     free(text);
     if (!rc && !c->quiet)

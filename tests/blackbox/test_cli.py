@@ -200,6 +200,11 @@ def test_init_changes_no_file(run, tmp_path):
     run("init", "--config", "new.ini", status=0)
     assert "[source]" in (tmp_path / "new.ini").read_text()
     check_fails(run("init", "--config", "tamis.ini/new.ini"), 1, "tamis.ini/new.ini")
+    names = sorted(tmp_path.iterdir())
+    printed = run("init", "--config", "-", status=0)
+    assert printed.out == (tmp_path / "new.ini").read_bytes() and not printed.err
+    assert sorted(tmp_path.iterdir()) == names
+    check_fails(run("status", "--config", "-", input=printed.out), 1, "tamis.db")
 
 
 # Where is said what
