@@ -13,7 +13,8 @@ enum {
     RESULT_CAP = 10000 /* rows that a server may well give of one question at most */
 };
 
-/* The slice that a sync reads after the ones that are done.
+/* The slice that a sync reads after the ones that are done, from `lookback` before the cursor on,
+ * that time included.
  * cursor: newest row scanned by finished slices (INSTANT_MIN: none finished);
  * since: configured start of a first sync (INSTANT_MIN: everything), exclusive bound
  * placed one nanosecond before it;  hi: until when rows have settled. */

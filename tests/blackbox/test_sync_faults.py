@@ -379,13 +379,14 @@ def test_a_pass_by_bytes_is_taken_up(make_place, few):
 
 
 @pytest.mark.matrix(1)
-def test_many_at_one_instant(make_place, expected):
+@pytest.mark.parametrize("lookback", ["7d", "0s"])
+def test_many_at_one_instant(make_place, expected, lookback):
     """All share the cursor's timestamp, and some come later."""
     def at_noon(k):
         return raw(conversation("int_%02d" % k, said="wish number %d of those at noon" % k,
                                 timestamp="2026-05-05T12:00:00.000Z"))
     first, later = [at_noon(k) for k in range(0, 40, 2)], [at_noon(k) for k in range(1, 40, 2)]
-    place = make_place(first).configure(source={"page_size": 7})
+    place = make_place(first).configure(source={"page_size": 7, "lookback": lookback})
     place.run("run", status=0)
     place.tenant.holdings.put_all(later)
     place.run("run", status=0)

@@ -400,9 +400,10 @@ static void test_plan(void **state)
     assert_int_equal(instant_cmp(s.lo, since), 0);
     s = slice_plan(newest, INSTANT_MIN, 600.5, hi, 200);
     assert_int_equal(s.lo.s, 2399);
-    assert_int_equal(s.lo.ns, 500000000);
+    assert_int_equal(s.lo.ns, 499999999);
     s = slice_plan(newest, since, 600, hi, 200);
-    assert_int_equal(s.lo.s, 2400);
+    assert_int_equal(s.lo.s, 2399);
+    assert_int_equal(s.lo.ns, 999999999);
     s = slice_plan(newest, since, 2500, hi, 200);
     assert_int_equal(instant_cmp(s.lo, since), 0);
     s = slice_plan(newest, INSTANT_MIN, 1e300, hi, 200);
