@@ -242,6 +242,8 @@ static list_next feed(reading *r, const list_query *q, const brought *b, bool en
     }
     if (s->total_first < 0 || s->seen >= (uint64_t)s->total_first) {
         if (instant_cmp(b->last, s->newest) > 0) s->newest = b->last;
+        /* Who does not heed the end of the question gives rows of the future too. */
+        if (instant_cmp(s->newest, s->hi) > 0) s->newest = s->hi;
         s->total_last = s->total_first; /* for `status`: of all rows */
         s->state = SLICE_DONE;
         return LIST_DONE;

@@ -1,5 +1,6 @@
 """source.type = cognigy-odata: the same data set as from the reference's API, whatever happens."""
 
+import dataclasses
 import datetime
 import json
 import re
@@ -469,6 +470,30 @@ def test_a_session_from_the_future_moves_no_cursor(serve, talks, expected, ahead
     place.tenant.add(cognigy.rows_of([late]))
     run(place, status=0)
     check_is(place, expected([raw(t) for t in [*talks, late]]))
+
+
+def without_end(request, answer):
+    """The answer to the question without its `lt`."""
+    query = dict(request.query)
+    terms = [t for t in query.pop("$filter", "").split(" and ") if t and " lt " not in t]
+    if terms:
+        query["$filter"] = " and ".join(terms)
+    return answer(dataclasses.replace(request, query=query))
+
+
+@pytest.mark.matrix(7)
+def test_a_service_that_does_not_heed_the_end(serve, talks, expected):
+    """It gives the session from the future, which moves no cursor either."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    far, late = (conversation(name, said=name, timestamp=at.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+                 for name, at in (("s_far", now + datetime.timedelta(days=400)),
+                                  ("s_now", now - datetime.timedelta(minutes=5))))
+    place = serve([*talks, far]).configure(source={"lookback": "1d"})
+    place.tenant.fault(lambda r: r.kind in cognigy.TIME, without_end)
+    run(place, status=0)
+    place.tenant.add(cognigy.rows_of([late]))
+    run(place, status=0)
+    check_is(place, expected([raw(t) for t in [*talks, far, late]]))
 
 
 def test_doctor(serve, talks):
