@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/json_scan.h"
+#include "base/number.h"
 #include "base/utf8.h"
 
 static const char *const rule_names[RULE_COUNT] = {
@@ -95,14 +96,26 @@ static status read_messages(const js *list, bool composed, arena *a, interaction
     return ST_OK;
 }
 
-/* The value of the last member called `rating`, as it stands; empty if there is none. */
-static str raw_rating(str text)
+/* The value of the last member of this name, as it stands; empty if there is none. */
+static str raw_member(str text, const char *name)
 {
     js_cutter c = {.text = text};
-    str key = {0}, value, rating = STR("");
+    str key = {0}, value, found = STR("");
     while (js_cut(&c, &key, &value) == JS_CUT_ITEM)
-        if (js_key_is(key, "rating")) rating = value;
-    return rating;
+        if (js_key_is(key, name)) found = value;
+    return found;
+}
+
+/* A number is the text that Python prints for it: bots may be numbered. */
+static bool copy_bot(const js *node, str text, arena *a, str *out)
+{
+    if (js_type(node) != JS_NUMBER) return copy_string(node, a, out);
+    buf b = {0};
+    number_write_python(&b, raw_member(text, "botId"));
+    *out = arena_str(a, buf_view(&b));
+    bool ok = buf_ok(&b) && out->p;
+    buf_release(&b);
+    return ok;
 }
 
 static status read_object(const js *root, str text, arena *a, interaction *out, err *e)
@@ -111,11 +124,11 @@ static status read_object(const js *root, str text, arena *a, interaction *out, 
     const js *id = js_get(root, "id"), *at = js_get(root, "timestamp");
     if (!js_string(id).n) return err_set(e, ST_FAILED, "no id (a string that is not empty)");
     if (!copy_string(id, a, &out->id) || !copy_string(at, a, &out->timestamp) ||
-        !copy_string(js_get(root, "botId"), a, &out->bot_id))
+        !copy_bot(js_get(root, "botId"), text, a, &out->bot_id))
         return err_nomem(e, "reading an interaction");
     if (!instant_parse(out->timestamp, &out->at))
         return err_set(e, ST_FAILED, "no usable timestamp (interaction %.*s)", STR_FMT(out->id));
-    out->rating = arena_str(a, raw_rating(text));
+    out->rating = arena_str(a, raw_member(text, "rating"));
     if (!out->rating.p) return err_nomem(e, "reading an interaction");
     bool composed = js_type(js_get(root, "received")) == JS_OBJECT;
     return read_messages(js_get(root, "messages"), composed, a, out, e);
@@ -190,7 +203,8 @@ static bool scan_member(js_scan *s, str key, arena *a, interaction *out, bool *c
     str raw;
     if (str_eq(key, STR("id"))) return scan_text(s, a, &out->id);
     if (str_eq(key, STR("timestamp"))) return scan_text(s, a, &out->timestamp);
-    if (str_eq(key, STR("botId"))) return scan_text(s, a, &out->bot_id);
+    if (str_eq(key, STR("botId")))
+        return js_scan_kind(s) != JS_NUMBER && scan_text(s, a, &out->bot_id);
     if (str_eq(key, STR("messages"))) return scan_messages(s, a, out);
     if (str_eq(key, STR("received"))) *composed = js_scan_kind(s) == JS_OBJECT;
     if (!js_scan_value(s, &raw)) return false;

@@ -41,7 +41,7 @@ typedef struct interaction {
     str id;        /* never empty */
     str timestamp; /* as received */
     instant at;
-    str bot_id; /* empty if missing */
+    str bot_id; /* empty if missing, a number as its text */
     str rating; /* the JSON value as it stands in the record; empty if missing */
     message *messages;
     size_t n_messages;

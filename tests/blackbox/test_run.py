@@ -192,6 +192,19 @@ def conversation(id="int_1", rating=5, said="Where is my parcel?", answer="On it
             "messages": [{"from": "user", "text": said}, {"from": "bot", "text": answer}], **more}
 
 
+@pytest.mark.parametrize("keys, rules", [
+    ({}, {}), ({"dedup": {"domain": "bot"}}, {"domain": "bot"}),
+    ({"filter": {"bots": "8,2.5"}}, {"bots": [8, 2.5]})])
+def test_bots_that_have_numbers(make_place, expected, keys, rules):
+    """Each is a bot of its own, named as Python prints the number."""
+    raws = [raw(conversation("int_%d" % k, botId=bot)) for k, bot in enumerate([7, 8, 2.5, 7])]
+    place = make_place(raws).configure(**keys)
+    place.run("run", status=0)
+    check_is(place, expected(raws, **rules))
+    place.run("verify", status=0)
+    assert place.json("explain", "int_1")["bot_id"] == "8"
+
+
 def talk(k, said, answer):
     """The kth of a list that is newest first."""
     return raw(conversation("int_%d" % k, said=said, answer=answer,

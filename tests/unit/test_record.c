@@ -49,7 +49,7 @@ static void test_record_fields(void **state)
     (void)state;
     arena a = {0};
     err e = {0};
-    interaction i;
+    interaction i, other;
     assert_int_equal(parse(&a,
                            "{\"id\":\"old\",\"id\":\"i1\",\"timestamp\":\"2023-01-01T00:00:00Z\","
                            "\"botId\":null,\"rating\":1,\"r\\u0061ting\":4.50,\"more\":[1e3],"
@@ -60,6 +60,11 @@ static void test_record_fields(void **state)
     assert_true(str_eq(i.id, STR("i1")));
     assert_true(str_eq(i.rating, STR("4.50")));
     assert_int_equal(i.bot_id.n, 0);
+    assert_int_equal(
+        parse(&a, "{\"id\":\"i\",\"timestamp\":\"2023-01-01\",\"botId\":1,\"bot\\u0049d\":1e1}",
+              &other, &e),
+        ST_OK);
+    assert_true(str_eq(other.bot_id, STR("10.0")));
     assert_int_equal(i.n_messages, 4);
     assert_true(str_eq(i.messages[0].text, ((str){" hi\0 ", 5})));
     assert_true(i.messages[2].is_text);
@@ -82,6 +87,8 @@ static void test_two_readers(void **state)
         "\"masked\":true},{\"from\":0,\"text\":null},{\"text\":5,\"text\":\"x\"},{}],\"id\":\"j\"}";
     char changed[sizeof record];
     size_t n = sizeof record - 1;
+    check_readers(STR("{\"id\":\"i\",\"timestamp\":\"2023-01-01\",\"botId\":7,\"botId\":\"x\"}"));
+    check_readers(STR("{\"id\":\"i\",\"timestamp\":\"2023-01-01\",\"botId\":\"x\",\"botId\":1e1}"));
     for (size_t at = 1; at < n; at++) {
         for (unsigned c = 1; c < 256; c++) {
             memcpy(changed, record, sizeof record);
