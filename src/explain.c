@@ -118,6 +118,14 @@ static void member(buf *b, const char *name, str text)
         buf_z(b, "null");
 }
 
+/* As it stands, but on one line: what JSON has outside its strings is blanks. */
+static void write_rating(buf *b, str json)
+{
+    if (!json.n) json = STR("null");
+    for (size_t i = 0; i < json.n; i++)
+        buf_char(b, (unsigned char)json.p[i] < ' ' ? ' ' : json.p[i]);
+}
+
 static void write_json(const explaining *x, const interaction *i)
 {
     buf *b = x->out;
@@ -128,7 +136,7 @@ static void write_json(const explaining *x, const interaction *i)
     buf_z(b, ", ");
     member(b, "bot_id", i->bot_id);
     buf_z(b, ", \"rating\": ");
-    buf_str(b, i->rating.n ? i->rating : STR("null"));
+    write_rating(b, i->rating);
     buf_fmt(b, ", \"verdict\": ");
     if (x->rules[x->n_turns])
         buf_fmt(b, "\"%s\"", x->rules[x->n_turns]);

@@ -388,3 +388,12 @@ def test_json_of_odd_names(make_place, few):
     out = place.json("run", "--set", "export.csv=caf\udce9.csv")
     assert out["export"]["csv"]["path"] == "caf\ufffd.csv"
     assert os.path.exists(os.fsencode(place.dir) + b"/caf\xe9.csv")
+
+
+def test_json_is_one_line(make_place):
+    """Also where a record that is shown was written over several."""
+    rating = {"said": "so so", "stars": [1, 2]}
+    place = make_place()
+    (place.dir / "in.json").write_text(json.dumps(conversation(rating=rating), indent=2))
+    place.run("import", "in.json", status=0)
+    assert place.json("explain", "int_1")["rating"] == rating
