@@ -106,7 +106,8 @@ static tamis_status read_configuration(const cli *c, tamis_error *e)
                  "FILE names another");
         return e->status = TAMIS_USAGE;
     }
-    if (path) st = tamis_load(c->t, path, e);
+    bool is_read = strcmp(c->command, "init") != 0; /* which writes it */
+    if (path && is_read) st = tamis_load(c->t, path, e);
     for (int i = 0; !st && i < c->n_settings; i++) st = tamis_set(c->t, c->settings[i], e);
     tamis_error why = {0};
     if (!st && c->resync_from) st = tamis_set_resync(c->t, c->resync_from, &why);
@@ -120,7 +121,6 @@ static tamis_status read_configuration(const cli *c, tamis_error *e)
 static int configure(cli *c)
 {
     static tamis_error e;
-    if (strcmp(c->command, "init") == 0) return 0; /* the file is written, not read */
     tamis_status st = read_configuration(c, &e);
     if (st && strcmp(c->command, "doctor") != 0) return cli_error(&e);
     if (st) c->configuration = e.message;

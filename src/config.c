@@ -417,7 +417,9 @@ static status take_lines(config *c, str text, int *line, err *e)
     while (st == ST_OK) {
         ini_kind kind = ini_next(&i);
         if (kind == INI_END) break;
-        if (kind == INI_PAIR)
+        if (kind == INI_PAIR && !i.section.n)
+            st = err_set(e, ST_USAGE, "%.*s stands before any [section]", STR_FMT(shown(i.name)));
+        else if (kind == INI_PAIR)
             st = set_pair(c, i.section, i.name, i.value, e);
         else if (kind == INI_BROKEN)
             st = err_set(e, ST_USAGE, "neither [section] nor key = value");

@@ -74,7 +74,7 @@ def test_configuration_file_not_there(run, tmp_path):
     ("; all of it\n[stoer]", ["line 2", "[stoer]", "[store]"]),
     ("[export] csv = a.csv", ["line 1"]), ("[export]\ncsv = a.csv\n  b.csv", ["line 3"]),
     ("[export]\ncvs = a.csv", ["export.cvs", "export.csv"]),
-    ("page_size = 7", ["line 1"]),
+    ("page_size = 7", ["line 1", "page_size", "before any [section]"]),
     ("[source]\nwhat is this", ["line 2"]),
     ("[source\npage_size = 7", ["line 1"])])
 def test_unknown_key(run, tmp_path, line, words):
@@ -89,6 +89,7 @@ def test_unknown_key(run, tmp_path, line, words):
     ("x" * 2000 + ".y=1", ["nearest"]), ("dedup." + "x" * 2000 + "=1", ["nearest"])])
 def test_unknown_setting(run, setting, words):
     check_fails(run("run", "--set", setting), 2, *words)
+    check_fails(run("init", "--set", setting), 2, *words)
 
 
 @pytest.mark.parametrize("key, value", [
