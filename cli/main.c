@@ -21,13 +21,15 @@ static void raise_stop(int sig)
     cli_stop = 1;
 }
 
-/* A second signal ends the program the usual way; SIGPIPE shows as a failed write. */
+/* A second signal ends the program the usual way; SIGPIPE and SIGXFSZ (`ulimit -f`) show as a failed
+ * write. */
 static void catch_signals(void)
 {
     struct sigaction a = {.sa_handler = raise_stop, .sa_flags = SA_RESETHAND};
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 /* What is closed would become the number of the next file that is opened: in its place stands

@@ -616,7 +616,7 @@ def test_export_below_a_file(done, few, expected):
 def limited(megabytes):
     """For preexec_fn: a file can grow so far and no further, as on a full disk."""
     def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # as a shell starts programs
         size = int(megabytes * (1 << 20))
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     return limit
