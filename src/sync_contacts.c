@@ -59,7 +59,7 @@ static status is_known(reading *r, str contact, str raw, bool *known, err *e)
     return st;
 }
 
-/* A contact, and its messages if it is new or has changed. */
+/* A contact, and its messages if it is new or has changed, and was not forgotten. */
 static status take_contact(reading *r, str raw, err *e)
 {
     err why = {0};
@@ -67,11 +67,14 @@ static status take_contact(reading *r, str raw, err *e)
     part p = {.raw = raw, .is_head = true};
     str *messages;
     size_t n;
-    bool known, gone;
+    bool known, gone, forgotten;
     if (compose_read(r->gathering.shape, &p, &r->memory, &read, &why))
         return add_part(r, raw, true, (str){0}, e);          /* to be rejected */
     if (instant_cmp(read.at, r->slice.hi) > 0) return ST_OK; /* left to the next sync */
-    status st = is_known(r, p.conversation, raw, &known, e);
+    status st = store_is_forgotten(r->gathering.store, p.conversation, &forgotten, e);
+    if (st) return st;
+    if (forgotten) return add_part(r, raw, true, p.conversation, e); /* counted, and no more */
+    st = is_known(r, p.conversation, raw, &known, e);
     if (st || known) return st;
     st = source_get_messages(r->source, p.conversation, &r->memory, &messages, &n, &gone, e);
     if (st || gone) return st;

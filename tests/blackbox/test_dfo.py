@@ -204,6 +204,17 @@ def test_redacted_before_it_is_stored(serve):
     assert "4111" not in str(place.json("explain", "c_1"))
 
 
+def test_what_is_forgotten_is_not_asked_for(serve, talks, expected):
+    place = serve(talks).configure(source={"lookback": "365d"})
+    run(place, status=0)
+    run(place, "forget", talks[0]["id"], status=0)
+    asked = len(place.tenant.requests("messages"))
+    assert place.json("run", env=KEY)["interactions"]["forgotten"] == 1
+    check_is(place, expected(as_text(talks[1:])))
+    assert len(place.tenant.requests("messages")) == asked
+    assert talks[0]["id"].encode() not in place.read("tamis.db")
+
+
 # The service changes while it is read
 
 @pytest.mark.matrix(3)
