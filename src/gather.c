@@ -6,6 +6,7 @@
  * rows. */
 #include "gather.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void gathering_release(gathering *g)
@@ -35,17 +36,22 @@ static status count(gathering *g, str id, put_result how, err *e)
 }
 
 /* Rejects a part; one of a conversation (as far as it names one) that was forgotten is passed
- * over. */
+ * over.  Where the part does not say whose it is, the reason does, for whoever forgets that. */
 static status reject(gathering *g, part *p, str conversation, size_t number, const char *where,
                      const char *why, err *e)
 {
     bool is_new, forgotten = false;
     buf note = {0};
+    char named[ERR_CAP];
     str raw = p->raw;
     p->conversation = p->id = (str){0};
     status st = conversation.n ? store_is_forgotten(g->store, conversation, &forgotten, e) : ST_OK;
     if (st) return st;
     if (forgotten) return count(g, conversation, PUT_FORGOTTEN, e);
+    if (conversation.n && !memmem(raw.p, raw.n, conversation.p, conversation.n)) {
+        snprintf(named, sizeof named, "%.500s (conversation %.*s)", why, STR_FMT(conversation));
+        why = named;
+    }
     g->counts->rejected++;
     log_say(g->log, LOG_WARNING, "%s: row %zu rejected: %s; it is %s (tamis status)", where, number,
             why, g->redactor ? "noted" : "kept as received");

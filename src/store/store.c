@@ -485,7 +485,8 @@ status store_is_forgotten(store *s, str id, bool *forgotten, err *e)
 /* Whether the reason of a rejection names the id, as those who read records write it. */
 static bool reason_names(const char *reason, str id)
 {
-    static const char *const words[] = {"interaction ", "session ", "contact ", "part "};
+    static const char *const words[] = {"interaction ", "conversation ", "session ", "contact ",
+                                        "part "};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         for (const char *at = reason; (at = strstr(at, words[i]));) {
             at += strlen(words[i]);

@@ -204,6 +204,22 @@ def test_redacted_before_it_is_stored(serve):
     assert "4111" not in str(place.json("explain", "c_1"))
 
 
+@pytest.mark.parametrize("store", ["no", "yes"])
+def test_odd_messages_of_what_is_forgotten_go_too(serve, store):
+    """They do not say themselves whose they are."""
+    place = serve([conversation("c_1", said="My secret"), conversation("c_2", said="Another wish")])
+    place.configure(redact={"rules": "card", "store": store})
+    for name in ("c_1", "c_2"):
+        message = place.tenant.messages[name][0]
+        message["id"], message["createdAtWithMilliseconds"] = "m_%s" % name[2:], "never"
+    run(place, "sync", status=0)
+    assert place.json("status")["rejected"] == 2
+    run(place, "forget", "c_1", status=0)
+    kept, = place.json("status")["rejected_records"]
+    assert "c_2" in kept["reason"]
+    assert b"c_1" not in place.read("tamis.db")
+
+
 def test_what_is_forgotten_is_not_asked_for(serve, talks, expected):
     place = serve(talks).configure(source={"lookback": "365d"})
     run(place, status=0)
