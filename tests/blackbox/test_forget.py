@@ -155,10 +155,11 @@ def test_before_any_curation(make_place, few):
     assert place.json("status")["interactions"] == len(few) - 1
 
 
-def test_rejected_versions_go_too(make_place):
+@pytest.mark.parametrize("odd", ['"timestamp": "never"', '"n": 1e999', '"timestamp": "2026'])
+def test_rejected_versions_go_too(make_place, odd):
     """A version that could not be used is kept as received, and is an interaction all the same."""
     place = make_place([])
-    bad = raw({"id": "int_bad", "timestamp": "never", "messages": [{"text": "my secret"}]})
+    bad = ('{"id": "int_bad", "messages": [{"text": "my secret"}], %s}' % odd).encode()
     (place.dir / "bad.jsonl").write_bytes(bad + b"\n" + raw(conversation()))
     place.run("import", "bad.jsonl", status=0)
     assert place.json("status")["rejected"], "it is not there"
