@@ -319,7 +319,8 @@ static void count_record(counting *c, str raw)
     c->outside += !is_in;
 }
 
-/* Asks for the range of the rows of a page that was read, which must be there. */
+/* Asks for the range of the rows of a page that was read, which must be there.  A server that is
+ * at a loss (HTTP 500) may answer well without: this run goes on so, another one asks again. */
 static status probe(reading *r, err *e)
 {
     const slice of_page = {.lo = r->some_first,
@@ -331,6 +332,11 @@ static status probe(reading *r, err *e)
     counting c = {.q = &q};
     q.after.ns = q.after.ns / 1000000 * 1000000;
     status st = source_get(r->source, &q, &r->page, e);
+    if (st == ST_INCOMPLETE) {
+        log_say(r->o->log, LOG_INFO, "going on without ranges of time: %s", e->msg);
+        r->ranges = RANGES_NO;
+        return ST_OK;
+    }
     if (st) return st;
     for (size_t n = 0; n < r->page.n_records; n++) count_record(&c, r->page.records[n]);
     arena_release(&c.scratch);

@@ -42,14 +42,33 @@ def test_a_cap_is_cut_into_ranges(make_place, few, expected):
     assert all(s["seen"] <= CAP for s in slices)
 
 
-@pytest.mark.matrix(12)
-def test_a_cap_known_beforehand(make_place, expected):
-    """What counts above 10,000 is cut before it is read to its end."""
+def more_than_a_cap():
     def at(k):
         return "2026-03-%02dT%02d:%02d:%02d.000Z" % (1 + k // 4000, k // 200 % 20, k // 10 % 20,
                                                      k % 10)
     raws = [raw({"id": "int_%05d" % k, "timestamp": at(k), "messages": []}) for k in range(12000)]
     raws.append(raw(conversation("int_said", timestamp="2026-04-01T00:00:00Z", said="The one")))
+    return raws
+
+
+@pytest.mark.parametrize("fault", [faults.status(500), faults.reset()], ids=["500", "reset"])
+def test_a_server_that_is_at_a_loss_with_ranges(make_place, fault):
+    """It is read without; what another server says one day is another matter."""
+    place = make_place(more_than_a_cap()).configure(source={"page_size": 1000, "max_attempts": 2})
+    place.tenant.fault(lambda r: is_range(r.query.get("filter", "")), fault)
+    for _ in range(2):
+        place.run("sync", status=0)
+        assert place.json("status")["interactions"] == 12001
+    place.tenant.heal()
+    place.tenant.ranges = True
+    place.configure(source={"lookback": "365d"}).run("sync", status=0)
+    assert len(place.json("status")["slices"]) > 3, "it was not asked again"
+
+
+@pytest.mark.matrix(12)
+def test_a_cap_known_beforehand(make_place, expected):
+    """What counts above 10,000 is cut before it is read to its end."""
+    raws = more_than_a_cap()
     place = make_place(raws, ranges=True).configure(source={"page_size": 1000})
     place.tenant.fault(to_interactions(), faults.cap(10000))
     place.run("sync", status=0)
