@@ -32,7 +32,7 @@ static status read_texts(const char *path, texts *t, err *e)
     lines *l = NULL;
     str line;
     js *j = NULL;
-    status st = lines_open(path, LINE_MAX_BYTES, &l, e);
+    status st = lines_open(path, LINE_MAX_BYTES, NULL, &l, e);
     while (st == ST_OK && (st = lines_next(l, &line, e)) == ST_OK && line.n) {
         st = js_parse(line, &j, e);
         if (st) break;

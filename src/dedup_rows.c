@@ -285,7 +285,7 @@ status dedup_rows_of_lines(const dedup_job *j, isa set, pool *p, dedup_rows *r, 
     reading x = {.job = j, .r = r, .isa = set, .pool = p};
     x.batch = calloc(BATCH_TEXTS, sizeof *x.batch);
     if (!x.batch) return err_nomem(e, "reading rows");
-    status st = lines_open(j->path, RECORD_LIMIT, &x.in, e);
+    status st = lines_open(j->path, RECORD_LIMIT, j->stop, &x.in, e);
     for (str line = {0}; st == ST_OK;) {
         st = lines_next(x.in, &line, e);
         if (st || !line.n) break;
@@ -348,7 +348,7 @@ status dedup_rows_of_vectors(const dedup_job *j, pool *p, dedup_rows *r, err *e)
     buf bytes = {0};
     bool end = false;
     r->dim = (j->dim + LANES - 1) / LANES * LANES;
-    status st = instream_open(j->path, &in, e);
+    status st = instream_open(j->path, j->stop, &in, e);
     while (st == ST_OK && !end) {
         st = instream_read(in, PIECE, &bytes, &end, e);
         if (st == ST_OK) st = take_rows(j, &bytes, r, e);

@@ -92,7 +92,7 @@ static status write_from_file(running *x, err *e)
     lines *in = NULL;
     str line = {0};
     if (!is_same_file(x)) return changed(x, e);
-    status st = lines_open(x->job->path, RECORD_LIMIT, &in, e);
+    status st = lines_open(x->job->path, RECORD_LIMIT, x->job->stop, &in, e);
     for (size_t i = 0; st == ST_OK && i < r->n; i++) {
         do st = lines_next(in, &line, e);
         while (st == ST_OK && line.n && lines_number(in) < r->line[i]);

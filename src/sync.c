@@ -599,7 +599,7 @@ status sync_import(store *s, const char *path, const redactor *cleaner, const lo
                                 .leave_from = INSTANT_MAX,
                                 .leave_to = INSTANT_MAX}};
     status st = store_begin(s, e);
-    if (st == ST_OK) st = file_records(path, import_record, &im, e);
+    if (st == ST_OK) st = file_records(path, stop, import_record, &im, e);
     if (st == ST_OK || st == ST_INCOMPLETE) {
         err late = {0};
         status kept = store_commit(s, &late);

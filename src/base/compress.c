@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -104,10 +105,11 @@ enum { PIECE = 128 << 10 };
 struct instream {
     char *name; /* for messages */
     int fd;
-    bool is_file;  /* fd is ours to close */
-    bool no_input; /* the file has been read to its end */
-    bool inside;   /* within a member or frame */
-    bool failed;   /* after that nothing is read */
+    const stop_flag *stop; /* NULL: none */
+    bool is_file;          /* fd is ours to close */
+    bool no_input;         /* the file has been read to its end */
+    bool inside;           /* within a member or frame */
+    bool failed;           /* after that nothing is read */
     enum { PLAIN, GZIP, ZSTD } kind;
     z_stream z;
     bool has_z; /* z is to be ended */
@@ -122,6 +124,20 @@ static unsigned long long where(const instream *s)
     return (unsigned long long)(s->offset + s->at);
 }
 
+/* Until a read would not wait.  It looks up now and then, for the signal that raises the flag may
+ * come between the look and the wait. */
+static status await(const instream *s, err *e)
+{
+    enum { LOOK_MS = 200 };
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    int n = 0;
+    while (s->stop && (n == 0 || (n < 0 && errno == EINTR))) {
+        if (*s->stop) return err_set(e, ST_INCOMPLETE, "interrupted while reading %s", s->name);
+        n = poll(&p, 1, LOOK_MS);
+    }
+    return ST_OK;
+}
+
 /* Reads a next piece behind what is left of the old one. */
 static status fill(instream *s, err *e)
 {
@@ -130,8 +146,11 @@ static status fill(instream *s, err *e)
     s->n -= s->at;
     s->at = 0;
     ssize_t got;
-    do got = read(s->fd, s->piece + s->n, sizeof s->piece - s->n);
-    while (got < 0 && errno == EINTR);
+    do {
+        status st = await(s, e);
+        if (st) return st;
+        got = read(s->fd, s->piece + s->n, sizeof s->piece - s->n);
+    } while (got < 0 && errno == EINTR);
     if (got < 0)
         return err_sys(e, errno, "cannot read %s at byte %llu", s->name,
                        (unsigned long long)(s->offset + s->n));
@@ -167,7 +186,7 @@ static status detect(instream *s, err *e)
     return ST_OK;
 }
 
-status instream_open(const char *path, instream **out, err *e)
+status instream_open(const char *path, const stop_flag *stop, instream **out, err *e)
 {
     status st = ST_OK;
     bool standard = strcmp(path, "-") == 0;
@@ -176,6 +195,7 @@ status instream_open(const char *path, instream **out, err *e)
     if (!s) return err_nomem(e, "opening a file");
     memset(s, 0, offsetof(instream, piece));
     s->fd = -1;
+    s->stop = stop;
     s->name = strdup(standard ? "standard input" : path);
     if (!s->name) {
         st = err_nomem(e, "opening a file");

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/time.h"
 
 /* --- blobs: one zstd frame that states its size and carries a checksum ---------------------- */
 
@@ -29,7 +30,8 @@ size_t packed_size(str packed);
  * magic number of gzip or zstd; members and frames that follow each other are one stream. */
 typedef struct instream instream;
 
-status instream_open(const char *path, instream **out, err *e) MUST_USE;
+/* stop: ends a wait for more with ST_INCOMPLETE; NULL: nothing does. */
+status instream_open(const char *path, const stop_flag *stop, instream **out, err *e) MUST_USE;
 void instream_close(instream *s);
 
 /* Appends up to `n` (> 0) more bytes to out; *end: no more will come (then nothing was

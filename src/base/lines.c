@@ -17,14 +17,14 @@ struct lines {
     uint64_t number;
 };
 
-status lines_open(const char *path, size_t limit, lines **out, err *e)
+status lines_open(const char *path, size_t limit, const stop_flag *stop, lines **out, err *e)
 {
     *out = NULL;
     lines *l = calloc(1, sizeof *l);
     if (!l) return err_nomem(e, "opening a file");
     l->limit = limit;
     l->name = strdup(strcmp(path, "-") ? path : "standard input");
-    status st = l->name ? instream_open(path, &l->in, e) : err_nomem(e, "opening a file");
+    status st = l->name ? instream_open(path, stop, &l->in, e) : err_nomem(e, "opening a file");
     if (st)
         lines_close(l);
     else

@@ -5,11 +5,13 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/time.h"
 
 typedef struct lines lines;
 
-/* "-": standard input.  limit: the longest line that is taken. */
-status lines_open(const char *path, size_t limit, lines **out, err *e) MUST_USE;
+/* "-": standard input.  limit: the longest line that is taken.  stop: as in compress.h. */
+status lines_open(const char *path, size_t limit, const stop_flag *stop, lines **out,
+                  err *e) MUST_USE;
 void lines_close(lines *l); /* NULL is fine */
 
 /* The next line with the newline that ends it (the last one may lack it), valid until the next

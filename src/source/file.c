@@ -250,10 +250,10 @@ static status read_records(reading *r, err *e)
     return read_lines(r, expand, e);
 }
 
-status file_records(const char *path, record_fn fn, void *ctx, err *e)
+status file_records(const char *path, const stop_flag *stop, record_fn fn, void *ctx, err *e)
 {
     reading r = {.name = strcmp(path, "-") ? path : "standard input", .fn = fn, .ctx = ctx};
-    status st = instream_open(path, &r.in, e);
+    status st = instream_open(path, stop, &r.in, e);
     if (st) return st;
     st = read_records(&r, e);
     instream_close(r.in);

@@ -3,6 +3,7 @@
 #define TAMIS_SOURCE_FILE_H
 
 #include "base/buf.h"
+#include "base/time.h"
 
 /* Called for each record; `raw` is valid during the call.  Not ST_OK ends the reading
  * and is passed on. */
@@ -13,7 +14,9 @@ typedef status (*record_fn)(void *ctx, str raw, err *e);
  * one JSON value a line (blank lines skipped; a line that is not JSON is handed on as it
  * is, to be rejected alone).  gzip and zstd are told by their magic numbers.  A
  * compressed file that is cut short or damaged is ST_FAILED and names the file.
- * JSON lines are streamed; a page or an array must fit RECORD_LIMIT * 16 bytes. */
-status file_records(const char *path, record_fn fn, void *ctx, err *e) MUST_USE;
+ * JSON lines are streamed; a page or an array must fit RECORD_LIMIT * 16 bytes.
+ * stop: as in compress.h. */
+status file_records(const char *path, const stop_flag *stop, record_fn fn, void *ctx,
+                    err *e) MUST_USE;
 
 #endif

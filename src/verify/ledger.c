@@ -186,7 +186,7 @@ status ledger_check(const char *path, const ledger_claims *want, findings *f, ui
     lines *in = NULL;
     str line = {0};
     status st = list_wanted(&x, e);
-    if (st == ST_OK) st = lines_open(path, RECORD_LIMIT, &in, e);
+    if (st == ST_OK) st = lines_open(path, RECORD_LIMIT, NULL, &in, e);
     while (st == ST_OK) {
         st = lines_next(in, &line, e);
         if (st || !line.n) break;

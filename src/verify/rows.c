@@ -243,7 +243,7 @@ static status read_jsonl(reading *r, err *e)
 {
     lines *in = NULL;
     str line = {0};
-    status st = lines_open(r->from->path, RECORD_LIMIT, &in, e);
+    status st = lines_open(r->from->path, RECORD_LIMIT, NULL, &in, e);
     while (st == ST_OK) {
         st = lines_next(in, &line, e);
         if (st || !line.n) break;

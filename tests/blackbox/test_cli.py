@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import time
 
@@ -397,3 +398,21 @@ def test_json_is_one_line(make_place):
     (place.dir / "in.json").write_text(json.dumps(conversation(rating=rating), indent=2))
     place.run("import", "in.json", status=0)
     assert place.json("explain", "int_1")["rating"] == rating
+
+
+@pytest.mark.parametrize("args", [["import", "-"], ["dedup"],
+                                  ["sync", "--set", "source.type=file", "--set", "source.path=-"]])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_it_waits(place, args, sent):
+    """A command that waits for its input hears of it, too."""
+    process = subprocess.Popen([str(PROGRAM), *args], cwd=place.dir, env=base_environment(),
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    process.stdin.write(b'{"text": "a"}\n')
+    process.stdin.flush()
+    time.sleep(0.5)
+    process.send_signal(sent)
+    assert process.wait(timeout=10) == 3
+    assert b"interrupted while reading standard input" in process.stderr.read()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        pipe.close()

@@ -130,7 +130,7 @@ static status read_all(const char *from, size_t n, buf *out, err *e)
 {
     instream *s;
     bool end = false;
-    status st = instream_open(from, &s, e);
+    status st = instream_open(from, NULL, &s, e);
     if (st) return st;
     while (st == ST_OK && !end) {
         size_t before = out->n;
@@ -354,7 +354,7 @@ static void check_lines(str text)
     size_t at = 0;
     uint64_t n = 0;
     write_file(text);
-    if (lines_open(path, text.n + 1, &l, &e)) fail_msg("%s", e.msg);
+    if (lines_open(path, text.n + 1, NULL, &l, &e)) fail_msg("%s", e.msg);
     for (;;) {
         if (lines_next(l, &line, &e)) fail_msg("%s", e.msg);
         assert_int_equal(lines_number(l), n += line.n > 0);
@@ -391,7 +391,7 @@ static void test_line_limit(void **state)
     str line;
     err e = {0};
     write_file(STR("1234567\n12345678\n1"));
-    assert_int_equal(lines_open(path, 8, &l, &e), ST_OK);
+    assert_int_equal(lines_open(path, 8, NULL, &l, &e), ST_OK);
     assert_int_equal(lines_next(l, &line, &e), ST_OK);
     assert_int_equal(line.n, 8);
     assert_int_equal(lines_next(l, &line, &e), ST_FAILED);

@@ -60,7 +60,7 @@ static void expect_records(const char *name, str want)
 {
     got g = {0};
     err e = {0};
-    if (file_records(path, take, &g, &e)) fail_msg("%s: %s", name, e.msg);
+    if (file_records(path, NULL, take, &g, &e)) fail_msg("%s: %s", name, e.msg);
     if (!str_eq(buf_view(&g.text), want)) fail_msg("%s: %.*s", name, STR_FMT(buf_view(&g.text)));
     buf_release(&g.text);
 }
@@ -153,7 +153,7 @@ static void expect_failure(const char *name, const char *part)
 {
     got g = {0};
     err e = {0};
-    status st = file_records(path, take, &g, &e);
+    status st = file_records(path, NULL, take, &g, &e);
     if (st != ST_FAILED) fail_msg("%s: %d %.*s", name, (int)st, STR_FMT(buf_view(&g.text)));
     if (!strstr(e.msg, part) || !strstr(e.msg, path)) fail_msg("%s: %s", name, e.msg);
     buf_release(&g.text);
@@ -195,7 +195,7 @@ static void test_the_end_is_passed_on(void **state)
         got g = {.stop_after = 2};
         err e = {0};
         put(str_from(all[i]));
-        assert_int_equal(file_records(path, take, &g, &e), ST_INCOMPLETE);
+        assert_int_equal(file_records(path, NULL, take, &g, &e), ST_INCOMPLETE);
         assert_string_equal(e.msg, "enough");
         assert_true(str_eq(buf_view(&g.text), STR("<1><2>")));
         buf_release(&g.text);
@@ -255,13 +255,13 @@ static void test_limits(void **state)
     size_t n = 0;
     err e = {0};
     put_long("1\n", RECORD_LIMIT, "\n2");
-    assert_int_equal(file_records(path, count, &n, &e), ST_OK);
+    assert_int_equal(file_records(path, NULL, count, &n, &e), ST_OK);
     assert_int_equal(n, (size_t)RECORD_LIMIT + 2);
     put_long("1\n", RECORD_LIMIT + 1, "\n2");
     expect_failure("a line too long", "line 2 is longer than 64 MiB");
     n = 0;
     put_long("[\"", RECORD_LIMIT - 2, "\"]");
-    assert_int_equal(file_records(path, count, &n, &e), ST_OK);
+    assert_int_equal(file_records(path, NULL, count, &n, &e), ST_OK);
     assert_int_equal(n, RECORD_LIMIT);
     put_long("[\"", RECORD_LIMIT - 1, "\"]");
     expect_failure("an element too long", "larger than 64 MiB");
@@ -276,7 +276,7 @@ static void test_standard_input(void **state)
     err e = {0};
     put(STR("{\"id\":1}\n{\"id\":2}\n"));
     assert_non_null(freopen(path, "rb", stdin));
-    assert_int_equal(file_records("-", take, &g, &e), ST_OK);
+    assert_int_equal(file_records("-", NULL, take, &g, &e), ST_OK);
     assert_true(str_eq(buf_view(&g.text), STR("<{\"id\":1}><{\"id\":2}>")));
     buf_release(&g.text);
 }
