@@ -489,22 +489,25 @@ static status read_slice(reading *r, err *e)
                    p.why);
 }
 
+slice sync_plan(const sync_options *o, const sync_known *k, instant hi, uint32_t page_size)
+{
+    /* A start moved back beyond what was ever read: from there again. */
+    bool anew = !k->found || instant_cmp(o->since, k->lowest) < 0;
+    slice s = slice_plan(anew ? INSTANT_MIN : k->newest, o->since, o->lookback, hi, page_size);
+    /* What would be read anyway is: the next slice begins where this one ended. */
+    if (o->resync && (!k->found || instant_cmp(*o->resync, s.lo) < 0)) s.lo = *o->resync;
+    return s;
+}
+
 /* Plans the slice up to now. */
 static status plan(reading *r, err *e)
 {
     const sync_options *o = r->o;
-    instant newest = INSTANT_MIN, lowest = INSTANT_MIN, lo = o->since;
-    bool found;
+    sync_known k = {.newest = INSTANT_MIN, .lowest = INSTANT_MIN};
     status st =
-        store_cursor(r->keeping.store, str_from(o->source_name), &newest, &lowest, &found, e);
+        store_cursor(r->keeping.store, str_from(o->source_name), &k.newest, &k.lowest, &k.found, e);
     if (st) return st;
-    /* A start moved back beyond what was ever read: from there again. */
-    if (found && instant_cmp(lo, lowest) < 0) newest = INSTANT_MIN;
-    if (o->resync) {
-        newest = INSTANT_MIN;
-        lo = *o->resync;
-    }
-    r->slice = slice_plan(newest, lo, o->lookback, settled(r, clock_now()), o->page_size);
+    r->slice = sync_plan(o, &k, settled(r, clock_now()), o->page_size);
     r->planned = r->fresh = true;
     return ST_OK;
 }

@@ -3,6 +3,7 @@
 #define TAMIS_SYNC_H
 
 #include "curate/redact.h"
+#include "source/slices.h"
 #include "source/source.h"
 #include "store/store.h"
 
@@ -20,6 +21,15 @@ typedef struct sync_options {
     const redactor *redactor; /* redact.store = yes, else NULL */
     const logger *log;
 } sync_options;
+
+/* What a store that has finished slices (else found is false) knows of them: see store_cursor. */
+typedef struct sync_known {
+    bool found;
+    instant newest, lowest;
+} sync_known;
+
+/* The slice after the ones that are done, up to hi. */
+slice sync_plan(const sync_options *o, const sync_known *k, instant hi, uint32_t page_size);
 
 /* Reads the unfinished slices if there are any, then the one up to now.  Each page and the
  * slice's progress are one transaction.  ST_INCOMPLETE: what arrived is kept. */

@@ -216,21 +216,15 @@ static status begin(reading *r, bool *fresh, err *e)
 {
     bool found, has_token;
     store *s = r->gathering.store;
-    instant cursor = INSTANT_MIN, lowest = INSTANT_MIN, lo = r->o->since;
+    sync_known k = {.newest = INSTANT_MIN, .lowest = INSTANT_MIN};
     status st = store_open_slice(s, buf_view(&r->name), &r->slice, &found, e);
     if (st) return st;
     *fresh = !found;
     buf_clear(&r->token);
     if (found) return store_get(s, r->key.p, &r->token, &has_token, e);
-    st = store_cursor(s, buf_view(&r->name), &cursor, &lowest, &found, e);
+    st = store_cursor(s, buf_view(&r->name), &k.newest, &k.lowest, &k.found, e);
     if (st) return st;
-    if (found && instant_cmp(lo, lowest) < 0) cursor = INSTANT_MIN;
-    if (r->o->resync) {
-        cursor = INSTANT_MIN;
-        lo = *r->o->resync;
-    }
-    r->slice = slice_plan(cursor, lo, r->o->lookback, instant_add(clock_now(), -r->o->settle),
-                          CONTACTS_PAGE);
+    r->slice = sync_plan(r->o, &k, instant_add(clock_now(), -r->o->settle), CONTACTS_PAGE);
     buf_clear(&r->next);
     st = store_begin(s, e);
     if (st == ST_OK) st = save(r, false, e);

@@ -308,19 +308,15 @@ static instant settled(const reading *r)
 static status plan(reading *r, bool *none, err *e)
 {
     const sync_options *o = r->o;
-    instant cursor = INSTANT_MIN, lowest = INSTANT_MIN, lo = o->since, newest;
-    bool found;
-    status st = store_cursor(r->gathering.store, buf_view(&r->name), &cursor, &lowest, &found, e);
+    sync_known k = {.newest = INSTANT_MIN, .lowest = INSTANT_MIN};
+    instant newest;
+    status st =
+        store_cursor(r->gathering.store, buf_view(&r->name), &k.newest, &k.lowest, &k.found, e);
     if (st) return st;
-    warn_of_retention(r, found ? cursor : o->since, found);
-    if (found && instant_cmp(lo, lowest) < 0) cursor = INSTANT_MIN;
-    if (o->resync) {
-        cursor = INSTANT_MIN;
-        lo = *o->resync;
-    }
+    warn_of_retention(r, k.found ? k.newest : o->since, k.found);
     st = ask_newest(r, INSTANT_MAX, &newest, e);
     if (st) return st;
-    r->slice = slice_plan(cursor, lo, o->lookback, settled(r), o->page_size);
+    r->slice = sync_plan(o, &k, settled(r), o->page_size);
     return is_empty(r, newest, r->slice.lo, whole_ms(r->slice.hi), none, e);
 }
 
