@@ -120,7 +120,7 @@ MUTANTS = [Mutant(*m) for m in [
      "    for (int i = 0; flock(fd, LOCK_SH | LOCK_NB); i++) {",
      ["unit:store_faults", "test_run.py -k two_at_once"]),
     ("a record is rejected for lack of memory", "src/sync_prepare.c",
-     "err_is_nomem(&why) ? NULL : arena_alloc(", "arena_alloc(", ["unit:memory"]),
+     "if (!err_is_nomem(&why)) out->why", "out->why", ["unit:memory"]),
     ("what jansson makes without memory is taken", "src/base/json.c",
      "    if (out_of_memory) {", "    if (out_of_memory && !root) {", ["unit:memory"]),
     ("a newer store is opened", "src/store/store.c",
