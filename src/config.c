@@ -155,7 +155,7 @@ static const key keys[] = {
     {"split", "format", KEY_CHOICE, AT(split.format), "chat", "chat|jsonl", 0, 0,
      "of the three files: chat or jsonl"},
     {"store", "url", KEY_TEXT, AT(store.url), "tamis.db", NULL, 0, 0,
-     "a path, or postgresql://..."},
+     "a path (PostgreSQL is not supported yet)"},
     {"export", "csv", KEY_TEXT, AT(export.csv), "cxone_training_data.csv", NULL, 0, 0,
      "the rows, as the eight columns"},
     {"export", "jsonl", KEY_TEXT, AT(export.jsonl), "", NULL, 0, 0, "the rows as JSON lines"},

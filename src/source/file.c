@@ -92,11 +92,12 @@ static status element(void *ctx, str raw, err *e)
     return r->fn(r->ctx, raw, e);
 }
 
-/* The array that a page or an array is; false: the value is something else. */
+/* The array that a page or an array is; false: the value is something else.  What has messages is a
+ * record, whatever else it has. */
 static bool page_array(str value, str *array)
 {
     if (value.n && *value.p == '[') return *array = value, true;
-    return page_find(value, array);
+    return page_find(value, array) && !page_value(value, "messages").n;
 }
 
 static status cut_short(const reading *r, err *e)

@@ -54,6 +54,16 @@ def test_forms(desk, few, expected, name, pack):
     assert desk.json("status")["interactions"] == 60
 
 
+def test_a_record_with_a_list_of_interactions(desk, few, expected):
+    """Its own member, of no concern: it is one record all the same, in the first line or later."""
+    odd = [raw({"interactions": ["int_1"], **json.loads(few[k])}) for k in (0, 5)]
+    raws = [odd[0], *few[1:5], odd[1], *few[6:]]
+    write(desk, raws)
+    desk.run("run", status=0)
+    check_is(desk, expected(raws))
+    assert desk.json("status")["interactions"] == 60
+
+
 def test_it_is_not_there(desk):
     check_fails(desk.run("run"), 1, "talks.jsonl")
     desk.configure(source={"path": ""})
