@@ -43,8 +43,10 @@ slice slice_plan(instant cursor, instant since, double lookback, instant hi, uin
     slice s = {.lo = since, .hi = hi, .state = SLICE_OPEN, .newest = INSTANT_MIN};
     if (instant_cmp(cursor, INSTANT_MIN) > 0) {
         instant from = instant_add(cursor, -lookback);
-        /* Others may have come at that very time: the bound is exclusive. */
-        if (instant_cmp(from, since) > 0) s.lo = instant_add(from, -1e-9);
+        /* A start behind the cursor is none: what lies between was not read yet.  The bound is
+         * exclusive, and others may have come at that very time. */
+        if (instant_cmp(from, since) > 0 || instant_cmp(since, cursor) > 0)
+            s.lo = instant_add(from, -1e-9);
     }
     slice_restart(&s, page_size);
     return s;

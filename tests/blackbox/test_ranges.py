@@ -246,14 +246,17 @@ def test_rows_beyond_the_lookback(make_place, few, expected):
     assert len(place.tenant.requests()) == asked + 1, "the look-back is what it was"
 
 
-def test_resync_leaves_nothing_out(make_place):
+@pytest.mark.parametrize("later", ["--resync-from=2026-03-01T00:00:00Z",
+                                   "--set=source.since=2026-03-01T00:00:00Z"])
+def test_a_later_start_leaves_nothing_out(make_place, later):
     """From a time behind the cursor on: what lies between, and was never read, is read too."""
     raws = [raw(conversation("int_%d" % m, timestamp="2026-0%d-15T00:00:00Z" % m, said="%d" % m))
             for m in (1, 2, 3)]
     place = make_place(raws[:1])
     place.run("sync", status=0)
     place.tenant.holdings.put_all(raws[1:])
-    place.run("sync", "--resync-from", "2026-03-01T00:00:00Z", status=0)
+    place.run("sync", later, status=0)
+    place.run("sync", status=0)
     assert place.json("status")["interactions"] == 3
 
 

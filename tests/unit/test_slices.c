@@ -406,6 +406,8 @@ static void test_plan(void **state)
     assert_int_equal(s.lo.ns, 999999999);
     s = slice_plan(newest, since, 2500, hi, 200);
     assert_int_equal(instant_cmp(s.lo, since), 0);
+    s = slice_plan(newest, (instant){3000, 1}, 600, hi, 200); /* leaves nothing out */
+    assert_int_equal(s.lo.s, 2399);
     s = slice_plan(newest, INSTANT_MIN, 1e300, hi, 200);
     assert_int_equal(instant_cmp(s.lo, INSTANT_MIN), 0);
 }
