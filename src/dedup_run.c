@@ -7,7 +7,6 @@
 #include "dedup_run.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -17,6 +16,7 @@
 #include "dedup/greedy.h"
 #include "dedup_rows.h"
 #include "export/export.h"
+#include "summary.h"
 
 enum { CHUNK = 1 << 16 };
 
@@ -233,9 +233,7 @@ status dedup_run(const dedup_job *j, dedup_summary *s, err *e)
 
 void dedup_summary_write(const dedup_summary *s, bool json, buf *out)
 {
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    long mib = (u.ru_maxrss + 1023) / 1024; /* Linux counts KiB */
+    const long mib = summary_peak_mib();
     if (json)
         buf_fmt(out,
                 "{\"rows\": %llu, \"distinct\": %llu, \"kept\": %llu, \"removed\": %llu, "

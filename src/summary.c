@@ -1,6 +1,7 @@
 /* summary.c - the same figures for people and for programs. */
 #include "summary.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 
 #include "base/json.h"
@@ -26,11 +27,22 @@ void summary_release(summary *s)
 
 typedef unsigned long long ull;
 
-static long peak_rss_mib(void)
+/* Linux keeps the greatest for getrusage() across exec(), so there it may be that of whoever
+ * started the program; VmHWM begins anew. */
+long summary_peak_mib(void)
 {
     struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (u.ru_maxrss + 1023) / 1024; /* Linux counts KiB */
+    char line[256];
+    long kib = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && !kib && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %ld kB", &kib) != 1) kib = 0;
+    if (f) fclose(f);
+    if (!kib) {
+        getrusage(RUSAGE_SELF, &u);
+        kib = u.ru_maxrss; /* Linux counts KiB */
+    }
+    return (kib + 1023) / 1024;
 }
 
 static bool any_file(const summary *s)
@@ -134,7 +146,7 @@ void summary_write_json(const summary *s, buf *out)
         buf_fmt(out,
                 ", \"http\": {\"requests\": %llu, \"retries\": %llu, \"seconds_waited\": %.3f}",
                 (ull)s->http.requests, (ull)s->http.retries, s->http.seconds_waited);
-    buf_fmt(out, ", \"peak_rss_mib\": %ld}\n", peak_rss_mib());
+    buf_fmt(out, ", \"peak_rss_mib\": %ld}\n", summary_peak_mib());
 }
 
 void summary_write_text(const summary *s, buf *out)
@@ -163,5 +175,5 @@ void summary_write_text(const summary *s, buf *out)
             buf_fmt(out, "%s: %llu %s, SHA-256 %s\n", s->files[i].path,
                     (ull)s->files[i].result.rows, i == OUT_REMOVED ? "entries" : "rows",
                     s->files[i].result.sha256);
-    buf_fmt(out, "%.1f s, %ld MiB at the peak\n", s->seconds.total, peak_rss_mib());
+    buf_fmt(out, "%.1f s, %ld MiB at the peak\n", s->seconds.total, summary_peak_mib());
 }

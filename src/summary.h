@@ -52,6 +52,9 @@ typedef struct summary {
 /* Frees what it owns. */
 void summary_release(summary *s);
 
+/* What this process had in memory at most, in MiB, shared pages included. */
+long summary_peak_mib(void);
+
 /* "csv", "jsonl" ...: the key of [export]. */
 const char *summary_file_name(out_file i);
 
