@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/gemm.h"
 
@@ -52,20 +51,6 @@ void codes_release(codes *c)
     free(c->second);
     free(c->heads);
     *c = (codes){0};
-}
-
-/* Codes are looked up here and there: with huge pages, where they are to be had, addresses are
- * found sooner. */
-static void *aligned(size_t a, size_t b)
-{
-    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
-    void *p = NULL;
-    size_t bytes;
-    if (__builtin_mul_overflow(a, b, &bytes) || bytes > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
-    const bool large = bytes >= 4 * HUGE_PAGE;
-    if (posix_memalign(&p, large ? HUGE_PAGE : LINE, bytes + LINE)) return NULL;
-    if (large) (void)madvise(p, bytes, MADV_HUGEPAGE); /* a hint */
-    return p;
 }
 
 static float up(double x)
@@ -206,20 +191,20 @@ static status allocate(coding *g, size_t strips, err *e)
 {
     codes *c = g->c;
     const codes_input *in = c->in;
-    c->first = aligned(in->n, 4 * c->words);
+    c->first = alloc_large(in->n, 4 * c->words);
     c->rest = calloc(in->n + 1, sizeof *c->rest);
     c->error = calloc(in->n + 1, sizeof *c->error);
     g->most = calloc(strips + 1, sizeof *g->most);
     bool ok = c->first && c->rest && c->error && g->most;
     if (in->turn) {
-        c->second = aligned(in->n, in->dim);
+        c->second = alloc_large(in->n, in->dim);
         c->heads = calloc(in->n + 1, sizeof *c->heads);
-        g->panels = aligned(g->columns * in->dim, sizeof *g->panels);
-        g->scratch = aligned((size_t)pool_size(in->pool) * STRIP * g->columns, sizeof(float));
+        g->panels = alloc_large(g->columns * in->dim, sizeof *g->panels);
+        g->scratch = alloc_large((size_t)pool_size(in->pool) * STRIP * g->columns, sizeof(float));
         ok = ok && c->second && c->heads && g->panels && g->scratch;
     }
     if (in->vectors.file) {
-        g->room = aligned((size_t)pool_size(in->pool) * STRIP * in->dim, sizeof *g->room);
+        g->room = alloc_large((size_t)pool_size(in->pool) * STRIP * in->dim, sizeof *g->room);
         ok = ok && g->room;
     }
     return ok ? ST_OK : err_nomem(e, "deduplicating");

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,12 +62,24 @@ static status open_file(vector_list *v, size_t n, size_t row, const char *dir, e
                    dir, ((size_t)wanted >> 20) + 1);
 }
 
+void *alloc_large(size_t n, size_t size)
+{
+    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
+    void *p = NULL;
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
+    const bool large = bytes >= 4 * HUGE_PAGE;
+    if (posix_memalign(&p, large ? HUGE_PAGE : LINE, bytes + LINE)) return NULL;
+    if (large) (void)madvise(p, bytes, MADV_HUGEPAGE); /* a hint */
+    return p;
+}
+
 status vectors_new(size_t n, size_t dim, size_t n_here, const char *dir, vector_list *out, err *e)
 {
     const size_t row = dim * sizeof(float);
     const bool all = n_here == VECTORS_ALL;
     *out = (vector_list){.n_here = n_here < n ? n_here : n};
-    out->rows = reallocarray(NULL, out->n_here + 1, row);
+    out->rows = alloc_large(out->n_here + 1, row);
     if (!out->rows) return err_nomem(e, what);
     return all ? ST_OK : open_file(out, n, row, dir, e);
 }
