@@ -45,8 +45,8 @@ const char schema_sql[] =
 /* [n - 1] makes a store of version n one of version n + 1. */
 const char *const schema_steps[SCHEMA_VERSION - 1] = {
     "ALTER TABLE slice ADD COLUMN bounded INTEGER NOT NULL DEFAULT 0;",
-    "CREATE TABLE fast_vector (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
-    "  v BLOB NOT NULL);",
+    ("CREATE TABLE fast_vector (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,"
+     "  v BLOB NOT NULL);"),
     "ALTER TABLE interaction ADD COLUMN source INTEGER NOT NULL DEFAULT 0;",
 };
 
