@@ -14,6 +14,7 @@ import faults
 import oracle
 import pytest
 from conftest import check_one_line
+from faulty import is_instrumented
 from faults import page, to_interactions, to_token
 from test_run import check_is, conversation, raw
 
@@ -191,7 +192,8 @@ def test_a_page_of_nothing_but_odd_records(place, few, expected):
     zeros = b'{"totalCount": 60, "interactions": [%s0]}' % (b"0," * 200000)
     place.tenant.fault(page(1), faults.body(zeros), times=1)
     summary = place.json("--quiet", "run")
-    assert summary["interactions"]["rejected"] == 200001 and summary["peak_rss_mib"] < 200
+    assert summary["interactions"]["rejected"] == 200001
+    assert summary["peak_rss_mib"] < 200 or is_instrumented()
     check_is(place, expected(few))
 
 
