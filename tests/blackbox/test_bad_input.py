@@ -100,7 +100,8 @@ def test_unknown_setting(run, setting, words):
     ("filter.rating_map", "1"), ("filter.rating_map", "a=b"), ("dedup.threshold", "1.5"),
     ("dedup.threshold", "nan"), ("dedup.threshold", ""), ("dedup.domain", "user"),
     ("dedup.keep", "first"), ("dedup.keep", "newest" * 300), ("redact.rules", "card," * 300 + "x"),
-    ("source.since", "2026-01-31" * 300), ("source.page_size", "9" * 3000), ("embed.precision", "double"), ("source.instance", "acme/evil"),
+    ("source.since", "2026-01-31" * 300), ("source.page_size", "9" * 3000),
+    ("embed.precision", "double"), ("source.instance", "acme/evil"),
     ("source.instance", "acme.evil.example"), ("source.auth", "none")])
 def test_value_that_does_not_fit(done, key, value):
     """The key, the value, and what would fit."""
@@ -546,6 +547,15 @@ def test_another_model_is_refused(done, few, expected, copied_model, small):
     assert done.json("curate", "--reembed")["turns"]["embedded"] == len(texts)
     assert done.json("run")["turns"].get("embedded", 0) == 0
     check_is(done, expected(few))
+
+
+@pytest.mark.parametrize("command", ["curate", "report"])
+def test_a_damaged_model_is_not_another_one(done, copied_model, small, command):
+    """Also where each text has its vector, and no token is needed."""
+    directory = copied_model(of=small)
+    replace(directory / "vocab.txt", b"[CLS]\n[SEP]\n")
+    done.configure(embed={"model": directory})
+    fails(done, 1, "vocab.txt", args=[command])
 
 
 @pytest.mark.matrix(34)
