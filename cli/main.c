@@ -21,8 +21,8 @@ static void raise_stop(int sig)
     cli_stop = 1;
 }
 
-/* A second signal ends the program the usual way; SIGPIPE and SIGXFSZ (`ulimit -f`) show as a failed
- * write. */
+/* A second signal ends the program the usual way; SIGPIPE and SIGXFSZ (`ulimit -f`) show as a
+ * failed write. */
 static void catch_signals(void)
 {
     struct sigaction a = {.sa_handler = raise_stop, .sa_flags = SA_RESETHAND};

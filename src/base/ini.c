@@ -1,24 +1,19 @@
 /* ini.c - a line says all of itself: no length is too long, and none goes on in the next. */
 #include "base/ini.h"
 
+#include "base/utf8.h"
+
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static str strip(str s)
-{
-    while (s.n && is_blank(s.p[s.n - 1])) s.n--;
-    while (s.n && is_blank(*s.p)) s = (str){s.p + 1, s.n - 1};
-    return s;
-}
-
 static str without_comment(str line)
 {
-    line = strip(line);
+    line = utf8_strip(line);
     if (line.n && (*line.p == ';' || *line.p == '#')) return STR("");
     for (size_t i = 1; i < line.n; i++)
-        if (line.p[i] == ';' && is_blank(line.p[i - 1])) return strip((str){line.p, i});
+        if (line.p[i] == ';' && is_blank(line.p[i - 1])) return utf8_strip((str){line.p, i});
     return line;
 }
 
@@ -37,8 +32,8 @@ static ini_kind take_pair(ini *i, str line)
     size_t at = 0;
     while (at < line.n && line.p[at] != '=' && line.p[at] != ':') at++;
     if (at == line.n) return INI_BROKEN;
-    i->name = strip((str){line.p, at});
-    i->value = strip((str){line.p + at + 1, line.n - at - 1});
+    i->name = utf8_strip((str){line.p, at});
+    i->value = utf8_strip((str){line.p + at + 1, line.n - at - 1});
     return INI_PAIR;
 }
 

@@ -141,7 +141,7 @@ str utf8_strip(str s)
         size_t start = s.n - 1;
         while (start > 0 && ((unsigned char)s.p[start] & 0xC0) == 0x80) start--;
         size_t at = start;
-        if (!utf8_is_space(utf8_next(s, &at))) break;
+        if (!utf8_is_space(utf8_next(s, &at)) || at < s.n) break; /* at: it is not well-formed */
         s.n = start;
     }
     return s;

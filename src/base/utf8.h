@@ -34,7 +34,7 @@ void utf8_write_plain(buf *out, str s);
 /* In place: '?' for each byte of a control character or of an ill-formed sequence. */
 void utf8_make_plain(char *z);
 
-/* Well-formed s without leading and trailing white space, as str.strip(). */
+/* s without leading and trailing white space, as str.strip(); what is not well-formed stays. */
 str utf8_strip(str s);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/gemm.h"
+#include "base/large.h"
 
 enum {
     STRIP = 128,

@@ -156,12 +156,11 @@ done:
  * has about as much of each old one. */
 static void turn_rows(const double *basis, size_t k, size_t dim, double *out)
 {
-    const double pi = 3.14159265358979323846;
     uint64_t state = 2;
     for (size_t j = 0; j < k; j++) {
         const double sign = next_random(&state) >> 63 ? 1 : -1;
         for (size_t i = 0; i < k; i++) {
-            const double angle = pi / (double)k * ((double)j + 0.5) * (double)i;
+            const double angle = M_PI / (double)k * ((double)j + 0.5) * (double)i;
             const double most = sqrt((i ? 2.0 : 1.0) / (double)k);
             subtract(out + i * dim, basis + j * dim, -sign * most * cos(angle), dim);
         }

@@ -106,17 +106,20 @@ static int by_group(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* What tells entries apart.  Without groups and answers the vector alone does. */
+/* What tells entries apart. */
+typedef struct entry_key {
+    uint32_t vector, group, answer;
+} entry_key;
+
+/* Without groups and answers the vector alone does. */
 typedef struct numbering {
     intern seen;
-    struct entry_key {
-        uint32_t vector, group, answer;
-    } * keys;     /* [n_rows] */
-    uint32_t *of; /* [n_vectors] entry plus 1 of a vector; 0: none yet */
+    entry_key *keys; /* [n_rows] */
+    uint32_t *of;    /* [n_vectors] entry plus 1 of a vector; 0: none yet */
 } numbering;
 
 /* The number of a row's entry; `next`: it is a new one. */
-static uint32_t number_of(numbering *x, size_t row, struct entry_key key, size_t next)
+static uint32_t number_of(numbering *x, size_t row, entry_key key, size_t next)
 {
     if (x->of) {
         uint32_t *of = &x->of[key.vector];
@@ -139,8 +142,8 @@ static status make_entries(run *r, err *e)
     r->entries = calloc(in->n_rows + 1, sizeof *r->entries);
     status st = (x.of || x.keys) && r->entries ? ST_OK : err_nomem(e, "tuning");
     for (size_t i = 0; st == ST_OK && i < in->n_rows; i++) {
-        const struct entry_key key = {r->facts.first[in->unit[i]], in->group ? in->group[i] : 0,
-                                      in->answer ? in->answer[i] : 0};
+        const entry_key key = {r->facts.first[in->unit[i]], in->group ? in->group[i] : 0,
+                               in->answer ? in->answer[i] : 0};
         const uint32_t k = number_of(&x, i, key, r->n);
         if (k == INTERN_NONE)
             st = err_nomem(e, "tuning");

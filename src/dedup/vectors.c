@@ -12,9 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/large.h"
 
 struct vector_file {
     int fd;
@@ -60,18 +61,6 @@ static status open_file(vector_list *v, size_t n, size_t row, const char *dir, e
                    "no room in %s for %zu MiB of vectors beyond dedup.memory (TMPDIR names another "
                    "directory)",
                    dir, ((size_t)wanted >> 20) + 1);
-}
-
-void *alloc_large(size_t n, size_t size)
-{
-    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
-    void *p = NULL;
-    size_t bytes;
-    if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
-    const bool large = bytes >= 4 * HUGE_PAGE;
-    if (posix_memalign(&p, large ? HUGE_PAGE : LINE, bytes + LINE)) return NULL;
-    if (large) (void)madvise(p, bytes, MADV_HUGEPAGE); /* a hint */
-    return p;
 }
 
 status vectors_new(size_t n, size_t dim, size_t n_here, const char *dir, vector_list *out, err *e)

@@ -12,10 +12,6 @@ enum { VECTORS_DIM = 4096 }; /* floats in a row, at most */
 
 typedef struct vector_file vector_file;
 
-/* Room for n things of that size, in huge pages where they are to be had and it is large: given and
- * taken back sooner, and addresses here and there are found sooner.  NULL: no memory.  free() it. */
-void *alloc_large(size_t n, size_t size);
-
 /* A view; whoever made it with vectors_new releases it.  `rows` alone is all there is to one in
  * memory that somebody else owns. */
 typedef struct vector_list {

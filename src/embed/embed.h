@@ -30,8 +30,8 @@ status model_look(const char *dir, model **out, err *e) MUST_USE;
 status model_read_tokens(model *m, err *e) MUST_USE;
 void model_free(model *m);
 
-size_t model_dim(const model *m);        /* floats in a vector: 384 */
-size_t model_max_tokens(const model *m); /* [CLS] and [SEP] included: 256 */
+size_t model_dim(const model *m);                 /* floats in a vector: 384 */
+size_t model_max_tokens(const model *m);          /* [CLS] and [SEP] included: 256 */
 const tokenizer *model_tokenizer(const model *m); /* NULL: its tokens were not read */
 
 /* SHA-256 over the SHA-256s of config.json, vocab.txt and model.safetensors, and over what else
@@ -41,9 +41,9 @@ status model_fingerprint(const model *m, char out[SHA256_HEX], err *e) MUST_USE;
 
 typedef struct embedder embedder;
 
-/* Reads the model's tokens and packs the weights for the instruction set.  The model and the pool outlive it.  Any number of
- * threads may embed with it at once: the work of one is spread over the pool, which nobody else
- * may use meanwhile, the others work alone. */
+/* Reads the model's tokens and packs the weights for the instruction set.  The model and the pool
+ * outlive it.  Any number of threads may embed with it at once: the work of one is spread over the
+ * pool, which nobody else may use meanwhile, the others work alone. */
 status embedder_new(model *m, isa i, pool *p, embedder **out, err *e) MUST_USE;
 void embedder_free(embedder *em);
 

@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "base/large.h"
 
 /* --- memory --------------------------------------------------------------------------------- */
 
@@ -21,13 +22,7 @@ float *carve(carver *c, size_t n)
 
 float *new_floats(size_t n)
 {
-    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
-    void *p = NULL;
-    const size_t bytes = n * sizeof(float);
-    const bool large = bytes >= 4 * (size_t)HUGE_PAGE;
-    if (posix_memalign(&p, large ? HUGE_PAGE : LINE, bytes)) return NULL;
-    if (large) (void)madvise(p, bytes, MADV_HUGEPAGE); /* fewer faults, fewer misses */
-    return p;
+    return alloc_large(n, sizeof(float));
 }
 
 static void carve_packed(carver *c, packed *p, size_t k, size_t n)

@@ -357,6 +357,7 @@ static void test_strip(void **state)
         {"\x1C\x1D\x1E\x1Fx\xC2\x85", "x"},
         {"\xE2\x80\x8Bx", "\xE2\x80\x8Bx"}, /* ZWSP is no space to Python */
         {" \n ", ""},
+        {"x \x80\x80", "x \x80\x80"}, /* not well-formed: none of it goes */
         {"", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
