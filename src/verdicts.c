@@ -1,11 +1,12 @@
 /* verdicts.c - the verdicts of the last curation, kept in the store under what they depend on.
  *
- * Under the whole key they are taken as they are.  Under another they still spare most of the work
+ * Under the whole key they are taken as they are, from one value ("curation.verdicts": for each row,
+ * in final order, the row it is a duplicate of in four bytes and its score in eight, little-endian);
+ * the table of verdicts says the same by id, for whoever asks about one turn.  Under another they still spare most of the work
  * if vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text (and
  * answer, with dedup.answers = distinct) did not change ("curation.texts": 16 bytes of a SHA-256
  * for each row, in final order) keeps what was found out about it ("curation.seconds": for each row
- * greedy_options.second, the row in four bytes and the cosine in eight, little-endian), and the
- * deduplication decides anew only what can have changed.  So that is good for new and forgotten
+ * greedy_options.second, in the same form), and the deduplication decides anew only what can have changed.  So that is good for new and forgotten
  * interactions, late ratings, another minimum. */
 #include "verdicts.h"
 
@@ -16,7 +17,7 @@
 #include "base/sha256.h"
 #include "dedup/greedy.h"
 
-enum { DIGEST = 16, SECOND = 12 };
+enum { DIGEST = 16, VERDICT = 12 };
 
 status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
 {
@@ -24,7 +25,7 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
     status st = store_generation(j->store, &generation, e);
     if (st) return st;
     job_describe(j, key);
-    buf_fmt(key, "model=%s\ngeneration=%llu\nformat=1\n", fingerprint,
+    buf_fmt(key, "model=%s\ngeneration=%llu\nformat=2\n", fingerprint,
             (unsigned long long)generation);
     return buf_ok(key) ? ST_OK : err_nomem(e, "curating");
 }
@@ -79,7 +80,7 @@ static uint64_t read_number(const char *from, int bytes)
     return number;
 }
 
-static void add_second(buf *to, verdict v)
+static void add_verdict(buf *to, verdict v)
 {
     uint64_t bits;
     memcpy(&bits, &v.score, sizeof bits);
@@ -87,7 +88,7 @@ static void add_second(buf *to, verdict v)
     add_number(to, bits, 8);
 }
 
-static verdict read_second(const char *from)
+static verdict read_verdict(const char *from)
 {
     const uint64_t bits = read_number(from + 4, 8);
     verdict v = {.kept_row = (uint32_t)read_number(from, 4)};
@@ -103,7 +104,7 @@ static status store_rule(const job *j, const dataset *d, const char *fingerprint
         unsigned char digest[SHA256_SIZE];
         digest_turn(&d->turns[i], job_compares_answers(j), digest);
         buf_add(&texts, digest, DIGEST);
-        if (d->seconds) add_second(&seconds, d->seconds[i]);
+        if (d->seconds) add_verdict(&seconds, d->seconds[i]);
     }
     if (st == ST_OK && !(buf_ok(&texts) && buf_ok(&seconds))) st = err_nomem(e, "curating");
     if (st == ST_OK) st = store_set(j->store, "curation.rule", buf_view(&key), e);
@@ -141,6 +142,16 @@ static status recall_distinct(const job *j, dataset *d, str key, err *e)
     return st;
 }
 
+static status store_rows(const job *j, const dataset *d, err *e)
+{
+    buf rows = {0};
+    for (size_t i = 0; i < d->n_turns; i++) add_verdict(&rows, d->verdicts[i]);
+    status st = buf_ok(&rows) ? store_set(j->store, "curation.verdicts", buf_view(&rows), e)
+                              : err_nomem(e, "curating");
+    buf_release(&rows);
+    return st;
+}
+
 status verdicts_store(const job *j, const dataset *d, const char *fingerprint, str key, err *e)
 {
     store *s = j->store;
@@ -175,6 +186,7 @@ status verdicts_store(const job *j, const dataset *d, const char *fingerprint, s
     if (st == ST_OK) st = store_set(s, "curation", key, e);
     if (st == ST_OK)
         st = store_set(s, "curation.scores", unknown ? STR("unknown") : STR("known"), e);
+    if (st == ST_OK) st = store_rows(j, d, e);
     if (st == ST_OK) st = store_distinct(j, d, key, e);
     if (st == ST_OK) st = store_rule(j, d, fingerprint, e);
     if (st == ST_OK) st = store_commit(s, e);
@@ -238,36 +250,6 @@ static uint32_t row_of_keeper(const row_index *r, const stored_verdict *v)
 
 /* --- under the same key: all of them -------------------------------------------------------- */
 
-typedef struct recalling {
-    dataset *d;
-    row_index index;
-    size_t n; /* turns recalled */
-    bool scores, fits;
-} recalling;
-
-/* Of a duplicate that the guard gave back it says what the deduplication said. */
-static bool was_compared(const stored_verdict *v)
-{
-    return v->rule == RULE_KEPT || v->rule == RULE_DUPLICATE || v->rule == RULE_GUARDED;
-}
-
-static status recall_verdict(void *ctx, const stored_verdict *v, err *e)
-{
-    recalling *r = ctx;
-    (void)e;
-    if (!was_compared(v)) return ST_OK;
-    uint32_t row = row_of(&r->index, v), kept = NO_ROW;
-    if (v->rule != RULE_KEPT) kept = row_of_keeper(&r->index, v);
-    if (row == NO_ROW || (v->rule != RULE_KEPT && kept == NO_ROW)) {
-        r->fits = false;
-        return ST_OK;
-    }
-    if (r->scores && v->score == SCORE_UNKNOWN) r->fits = false;
-    r->d->verdicts[row] = (verdict){kept, v->score};
-    r->n++;
-    return ST_OK;
-}
-
 /* Is the setting there, and this? */
 static status is_setting(const job *j, const char *name, str want, bool *same, err *e)
 {
@@ -285,18 +267,30 @@ status verdicts_are_current(const job *j, str key, bool *current, err *e)
 
 status verdicts_recall(const job *j, dataset *d, str key, bool *current, err *e)
 {
-    recalling r = {.d = d, .scores = job_needs_scores(j) != NULL, .fits = true};
+    const bool scores = job_needs_scores(j) != NULL;
+    buf rows = {0};
+    bool found;
     status st = verdicts_are_current(j, key, current, e);
     if (!*current) return st;
     st = recall_distinct(j, d, key, e);
-    if (st == ST_OK) st = row_index_init(&r.index, d, e);
-    if (st == ST_OK) st = store_each_verdict(j->store, recall_verdict, &r, e);
-    *current = r.fits && r.n == d->n_turns;
-    row_index_release(&r.index);
+    if (st == ST_OK) st = store_get(j->store, "curation.verdicts", &rows, &found, e);
+    *current = st == ST_OK && found && rows.n == d->n_turns * VERDICT;
+    for (size_t i = 0; *current && i < d->n_turns; i++) {
+        const verdict v = d->verdicts[i] = read_verdict(rows.p + i * VERDICT);
+        *current = v.kept_row < d->n_turns || v.kept_row == NO_ROW;
+        if (scores && v.score == SCORE_UNKNOWN) *current = false;
+    }
+    buf_release(&rows);
     return st;
 }
 
 /* --- under another: what they still say ----------------------------------------------------- */
+
+/* Of a duplicate that the guard gave back it says what the deduplication said. */
+static bool was_compared(const stored_verdict *v)
+{
+    return v->rule == RULE_KEPT || v->rule == RULE_DUPLICATE || v->rule == RULE_GUARDED;
+}
 
 typedef struct reviewing {
     const job *job;
@@ -343,8 +337,8 @@ static void number_keepers(reviewing *r)
 static verdict known_second(const reviewing *r, size_t k)
 {
     const verdict unknown = {ROW_UNKNOWN, 0};
-    if (r->seconds.n != r->n_old * SECOND) return unknown;
-    verdict v = read_second(r->seconds.p + k * SECOND);
+    if (r->seconds.n != r->n_old * VERDICT) return unknown;
+    verdict v = read_verdict(r->seconds.p + k * VERDICT);
     return v.kept_row < r->n_old || v.kept_row == NO_ROW ? v : unknown;
 }
 
