@@ -40,6 +40,7 @@ typedef struct coding {
     double off;       /* rounding of a turned vector of length 1: its error's length */
     double share;     /* how the product of two rests is split: see encode_first */
     double factor;    /* the same for an error and a norm */
+    double half;      /* rounding of a first code, in steps: its greatest length */
     strip_most fits;  /* what the scale is good for */
     size_t step;      /* between the strips that are turned */
 } coding;
@@ -221,22 +222,48 @@ static void pack_turn(coding *g)
                 in->turn[r * in->dim + i];
 }
 
+/* Length of what a first code leaves out, in steps, at most, and of its rounding alone. */
+static double most_left(const coding *g, double *rounding)
+{
+    const codes *c = g->c;
+    *rounding = g->half + g->off * c->in->longest / c->scale;
+    return sqrt(pow(g->fits.rest / c->scale, 2) + *rounding * *rounding) * (1 + 1e-6);
+}
+
+/* Do the sums of narrow codes fit?  A sum is c.c' + A B + X Y, of codes and of the two numbers of a
+ * query, and of a column, in the last word (A in three parts).  By Cauchy and Schwarz the first two
+ * terms are not above the greatest |c|^2 + A^2, with A, B at most left + 1.  Where p and r are
+ * what the turn keeps and leaves, in steps, and |c| <= p + half, left^2 <= r^2 + rounding^2:
+ *
+ *     |c|^2 + A^2  <=  p^2 + r^2 + 2 p half + half^2 + rounding^2 + 2 left + 1,
+ *
+ * and p^2 + r^2 is at most the squared length, but for roundings. */
+static bool sums_fit(const coding *g)
+{
+    const codes_input *in = g->c->in;
+    const double step = g->c->scale;
+    double rounding, left = most_left(g, &rounding);
+    const double length = in->longest / step, p = g->fits.prefix / step;
+    const double both = length * length * (1 + in->turn_error + 4 * g->off + 1e-6);
+    const double kept = (p < length * 1.01 ? p : length * 1.01) + g->half;
+    const double x = kept * (1 + 1e-6) / g->factor + 1, y = rounding * 1.001 * g->factor + 1;
+    return both + 2 * kept * g->half + rounding * rounding + 2 * left + 1 + x * y <= SCAN_MOST;
+}
+
 /* The scale: no component up to that of `fits` clipped, every number of the last word fits its
- * byte, and narrow codes are short enough (rounding adds `half` to the length of a code). */
+ * byte, and the sums of narrow codes fit theirs. */
 static void choose_scale(coding *g, strip_most fits)
 {
     codes *c = g->c;
     const codes_input *in = c->in;
-    const double half =
-        sqrt((double)in->length) / 2 * (1 + 1e-6) + 1e-3; /* longest error, in steps */
+    g->half = sqrt((double)in->length) / 2 * (1 + 1e-6) + 1e-3;
     g->fits = fits;
-    g->factor = 250 / (half + 1);
+    g->factor = 250 / (g->half + 1);
     c->scale = fmax(fits.component / (c->narrow ? SCAN_NARROW : 127) * (1 + 1e-6), fits.rest / 280);
-    if (c->narrow) c->scale = fmax(c->scale, fits.prefix * (1 + 1e-6) / (SCAN_REACH - half));
     c->scale = fmax(c->scale, in->longest * 1.05 / (120 * g->factor));
+    while (c->narrow && !sums_fit(g)) c->scale *= 1.002;
     c->scale = (double)up(c->scale); /* a float32, as quantise() takes it */
-    double error = half + g->off * in->longest / c->scale;
-    double left = sqrt(pow(fits.rest / c->scale, 2) + error * error) * (1 + 1e-6);
+    double rounding, left = most_left(g, &rounding);
     g->share = left <= 254 ? 1 : 254 / left;
 }
 

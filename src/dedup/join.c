@@ -127,23 +127,30 @@ static uint32_t add_bytes(uint32_t x, uint32_t y)
     return ((x & low) + (y & low)) ^ ((x ^ y) & ~low);
 }
 
-status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
+/* A column of a panel: four bytes of each word lie together, or, of narrow codes, two and two. */
+static void put_column(const codes *c, uint32_t vector, uint8_t *panel, size_t column)
 {
-    if (!make_room(j, s)) return err_nomem(e, "deduplicating");
-    const codes *c = &j->codes;
-    const size_t at = s->n % SCAN_COLUMNS, words = c->words;
+    const size_t step = c->narrow ? 2 : 4;
     const uint32_t added = 0x01010101u * (uint32_t)codes_added(c);
-    const int8_t *code = c->first + (size_t)vector * 4 * words;
-    uint8_t *to = s->chunks[s->n / SCAN_COLUMNS] + at / SCAN_PANEL * words * SCAN_PANEL * 4 +
-                  at % SCAN_PANEL * 4;
-    for (size_t w = 0; w + 1 < words; w++, code += 4, to += SCAN_PANEL * 4) {
+    const int8_t *code = c->first + (size_t)vector * 4 * c->words;
+    const uint8_t b = c->rest[vector][0], y = c->rest[vector][1], last[4] = {b, b, b, y};
+    uint8_t *to = panel + column * step;
+    for (size_t w = 0; w < c->words; w++, code += 4) {
         uint32_t four;
         memcpy(&four, code, sizeof four);
         four = add_bytes(four, added);
-        memcpy(to, &four, sizeof four);
+        const uint8_t *bytes = w + 1 < c->words ? (const uint8_t *)&four : last;
+        for (size_t i = 0; i < 4; i += step, to += step * SCAN_PANEL) memcpy(to, bytes + i, step);
     }
-    to[0] = to[1] = to[2] = c->rest[vector][0];
-    to[3] = c->rest[vector][1];
+}
+
+status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
+{
+    if (!make_room(j, s)) return err_nomem(e, "deduplicating");
+    const size_t at = s->n % SCAN_COLUMNS;
+    uint8_t *panels = s->chunks[s->n / SCAN_COLUMNS];
+    put_column(&j->codes, vector, panels + at / SCAN_PANEL * j->codes.words * SCAN_PANEL * 4,
+               at % SCAN_PANEL);
     s->vector[s->n++] = vector;
     return ST_OK;
 }

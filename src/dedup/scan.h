@@ -14,7 +14,7 @@ enum {
     SCAN_COLUMNS = 1024, /* most columns of a job: a hit has 16 bits for its column */
     SCAN_QUERIES = 128,  /* most queries of a job */
     SCAN_NARROW = 90,    /* see scan_kernels.scan_narrow: the greatest code, and what is added */
-    SCAN_REACH = 181     /* and the longest vector of codes */
+    SCAN_MOST = 32767    /* and the greatest sum */
 };
 
 /* Finds the pairs with  sum of query[i] * column[i]  >=  limit of the query. */
@@ -37,13 +37,13 @@ typedef struct quantised {
 /* A hit is query << 16 | column; their order is not fixed. */
 typedef struct scan_kernels {
     size_t (*scan)(const scan_job *j); /* number of hits */
-    /* The same, quicker, for codes whose sums fit 16 bits.  In all words but the last, codes are
-     * from -SCAN_NARROW to SCAN_NARROW, columns hold code + SCAN_NARROW, and the codes of a query
-     * or a column, as a vector, are not longer than SCAN_REACH.  In the last word the first three
-     * bytes of a query have no sign and those of a column are equal.  Limits are for products with
-     * the codes of columns, without what is added.  NULL: scan is as quick. */
+    /* The same, quicker, for codes whose sums fit 16 bits: none is beyond SCAN_MOST, of either
+     * sign.  In all words but the last, codes are from -SCAN_NARROW to SCAN_NARROW, and columns
+     * hold code + SCAN_NARROW; the last word has no signs.  Limits are for products with the codes
+     * of columns, without what is added.  Panels lie by two bytes, [n_panels][2 * words]
+     * [SCAN_PANEL][2]; n_panels at most SCAN_COLUMNS / SCAN_PANEL.  NULL: scan is as quick. */
     size_t (*scan_narrow)(const scan_job *j);
-    /* Exact product of two codes; dim a multiple of 8, at most 4096. */
+    /* Exact product of two codes as quantise makes them; dim a multiple of 8, at most 4096. */
     int32_t (*dot_codes)(const int8_t *x, const int8_t *y, size_t dim);
     /* A float32 product in any order of summation; dim a multiple of 8. */
     float (*dot_floats)(const float *x, const float *y, size_t dim);

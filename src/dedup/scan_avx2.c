@@ -5,11 +5,12 @@
  * dimensions: a vector holds two sums each of four columns, added at the end.  Two queries by
  * sixteen columns fill the registers.
  *
- * Narrow codes are multiplied as bytes.  Of columns without a sign, u = y + 90, two products are
- * at most 2 * 180 * 90 = 32400 and so do not saturate.  Sums of them wrap, but 90 times the sum of
- * x is taken from each beforehand, and what is left is the sum of x y over half of the
- * dimensions, by Cauchy and Schwarz at most 181^2 = 32761: it fits, whatever wrapped on the way.
- * The last word, with its larger numbers, is added in 32 bits.
+ * Narrow codes are multiplied as bytes, two dimensions of sixteen columns at a time.  Of columns
+ * without a sign, u = y + 90, two products are at most 2 * 180 * 90 = 32400, and those of the last
+ * word at most SCAN_MOST, and so do not saturate.  Sums of them wrap, but 90 times the sum of x is
+ * taken from each beforehand, and what is left is the sum of x y, which fits, whatever wrapped on
+ * the way.  A query is written out, each two dimensions in all places of a vector, so that
+ * nothing but products and sums is done for a column: twelve queries at a time fill the registers.
  *
  * Additions are inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
@@ -103,23 +104,31 @@ static size_t scan(const scan_job *j)
 
 /* --- narrow codes --- */
 
-enum { NARROW_QUERIES = 6 };
+enum {
+    NARROW_QUERIES = 12,
+    NARROW_PANELS = SCAN_COLUMNS / SCAN_PANEL,
+    STEP = 2 * SCAN_PANEL /* bytes of a panel: two dimensions of each column */
+};
 
-/* Of a query, each in all places of a vector: what its sums begin with, and its last word. */
-typedef struct narrow_query {
-    int32_t start, last;
-} narrow_query;
+/* Columns of a panel that reach the limits of two queries, as bits: eight of the first query, eight
+ * of the second, and so once more. */
+typedef struct narrow_hit {
+    uint32_t base, mask; /* of the first query and column, as a hit */
+} narrow_hit;
 
-/* Two numbers of 16 bits in one of 32. */
-static inline int32_t two(int32_t low, int32_t high)
-{
-    return (int32_t)((uint32_t)low & 0xFFFF) | (int32_t)((uint32_t)high << 16);
-}
+/* Queries as they are multiplied, each number in all places of a vector: of each step, of each
+ * query, two dimensions.  And what their sums begin with, and must exceed. */
+typedef struct narrow_queries {
+    const __m256i *steps; /* [n_steps][rows] */
+    size_t n_steps;
+    __m256i starts[NARROW_QUERIES], limits[NARROW_QUERIES];
+} narrow_queries;
 
-static narrow_query prepare_narrow(const int8_t *x, size_t words)
+/* -SCAN_NARROW times the sum of a code but for its last word; wraps, as the sums do. */
+static int16_t start_of(const int8_t *x, size_t words)
 {
     const __m128i ones = _mm_set1_epi8(1);
-    __m128i sums = _mm_setzero_si128(); /* of the two halves of words: even and odd places */
+    __m128i sums = _mm_setzero_si128();
     size_t w = 0;
     for (; w + 4 < words; w += 4, x += 16)
         sums = _mm_add_epi16(sums, _mm_maddubs_epi16(ones, _mm_loadu_si128((const __m128i *)x)));
@@ -128,18 +137,36 @@ static narrow_query prepare_narrow(const int8_t *x, size_t words)
         __builtin_memcpy(&four, x, 4);
         sums = _mm_add_epi16(sums, _mm_maddubs_epi16(ones, _mm_cvtsi32_si128(four)));
     }
-    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0x4E));
-    sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
-    sums = _mm_mullo_epi16(sums, _mm_set1_epi16(-SCAN_NARROW)); /* wraps, as the sums do */
-    return (narrow_query){.start = _mm_cvtsi128_si32(sums), .last = two(x[0] + x[1] + x[2], x[3])};
+    sums = _mm_madd_epi16(sums, _mm_set1_epi16(1));
+    sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0x4E));
+    sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0xB1));
+    return (int16_t)(-SCAN_NARROW * _mm_cvtsi128_si32(sums));
 }
 
-/* Of each four bytes, the first and the last, as numbers of 16 bits. */
-static inline __m256i first_and_last(__m256i words)
+/* What sums exceed that reach a limit: they are from -SCAN_MOST to SCAN_MOST. */
+static int16_t below(int32_t limit)
 {
-    return _mm256_or_si256(
-        _mm256_and_si256(words, _mm256_set1_epi32(0xFF)),
-        _mm256_and_si256(_mm256_srli_epi32(words, 8), _mm256_set1_epi32(0xFF0000)));
+    return (int16_t)(limit > SCAN_MOST     ? SCAN_MOST
+                     : limit <= -SCAN_MOST ? -SCAN_MOST - 1
+                                           : limit - 1);
+}
+
+static inline __attribute__((always_inline)) void prepare_narrow(const scan_job *j, size_t q,
+                                                                 size_t rows, narrow_queries *to)
+{
+    __m256i *step = (__m256i *)(void *)j->wide;
+    to->steps = step;
+    to->n_steps = 2 * j->words;
+    for (size_t r = 0; r < rows; r++) {
+        const int8_t *x = j->queries + (q + r) * j->words * 4;
+        to->starts[r] = _mm256_set1_epi16(start_of(x, j->words));
+        to->limits[r] = _mm256_set1_epi16(below(j->limits[q + r]));
+        for (size_t s = 0; s < to->n_steps; s++, x += 2) {
+            int16_t two;
+            __builtin_memcpy(&two, x, 2);
+            _mm256_store_si256(&step[s * rows + r], _mm256_set1_epi16(two));
+        }
+    }
 }
 
 static inline __m256i add_byte_products(__m256i sum, __m256i column, __m256i query)
@@ -148,82 +175,81 @@ static inline __m256i add_byte_products(__m256i sum, __m256i column, __m256i que
     return sum;
 }
 
-static inline __attribute__((always_inline)) size_t scan_narrow_queries(const scan_job *j,
-                                                                        const narrow_query *queries,
-                                                                        size_t p, size_t q,
-                                                                        int rows, size_t n)
+/* A panel against all of the queries. */
+static inline __attribute__((always_inline)) size_t
+scan_narrow_panel(const narrow_queries *of, size_t rows, const uint8_t *panel, uint32_t base,
+                  narrow_hit *hits, size_t n)
 {
-    const size_t words = j->words;
-    const __m256i *columns = (const __m256i *)(j->panels + p * words * SCAN_PANEL * 4);
-    const int8_t *x = j->queries + q * words * 4;
-    __m256i sums[NARROW_QUERIES][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-        sums[r][0] = sums[r][1] = _mm256_set1_epi32(queries[q + (size_t)r].start);
-    for (size_t w = 0; w + 1 < words; w++) {
-        const __m256i y[2] = {_mm256_load_si256(columns + 2 * w),
-                              _mm256_load_si256(columns + 2 * w + 1)};
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            int32_t four;
-            __builtin_memcpy(&four, x + ((size_t)r * words + w) * 4, 4);
-            const __m256i query = _mm256_set1_epi32(four);
-            sums[r][0] = add_byte_products(sums[r][0], y[0], query);
-            sums[r][1] = add_byte_products(sums[r][1], y[1], query);
-        }
+    __m256i sums[NARROW_QUERIES];
+#pragma GCC unroll 12
+    for (size_t r = 0; r < rows; r++) sums[r] = of->starts[r];
+    const __m256i *query = of->steps;
+    for (size_t s = 0; s < of->n_steps; s++, query += rows) {
+        const __m256i columns = _mm256_load_si256((const __m256i *)(panel + s * STEP));
+#pragma GCC unroll 12
+        for (size_t r = 0; r < rows; r++) sums[r] = add_byte_products(sums[r], columns, query[r]);
     }
-    const __m256i one = _mm256_set1_epi16(1);
-    const __m256i last[2] = {first_and_last(_mm256_load_si256(columns + 2 * words - 2)),
-                             first_and_last(_mm256_load_si256(columns + 2 * words - 1))};
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-        const narrow_query *of = &queries[q + (size_t)r];
-        const __m256i limit = _mm256_set1_epi32(j->limits[q + (size_t)r]),
-                      word = _mm256_set1_epi32(of->last);
-        uint32_t mask = 0;
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++) {
-            __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(sums[r][v], one),
-                                           _mm256_madd_epi16(last[v], word));
-            __m256i less = _mm256_cmpgt_epi32(limit, sum);
-            mask |= (~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(less)) & 0xFFu) << (8 * v);
-        }
-        if (mask) n = note(mask, (uint32_t)((q + (size_t)r) << 16 | p * SCAN_PANEL), j->hits, n);
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r += 2) {
+        const __m256i a = _mm256_cmpgt_epi16(sums[r], of->limits[r]);
+        const __m256i b = r + 1 < rows ? _mm256_cmpgt_epi16(sums[r + 1], of->limits[r + 1])
+                                       : _mm256_setzero_si256();
+        uint32_t mask = (uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(a, b));
+        hits[n] = (narrow_hit){base + (uint32_t)(r << 16), mask};
+        n += mask != 0; /* no branch: few are, but too many to be foretold */
+    }
+    return n;
+}
+
+/* Some queries, from number q on, against all panels. */
+static inline __attribute__((always_inline)) size_t scan_narrow_rows(const scan_job *j, size_t q,
+                                                                     size_t rows, size_t n)
+{
+    narrow_queries of;
+    narrow_hit hits[NARROW_QUERIES / 2 * NARROW_PANELS + 1];
+    size_t n_hits = 0;
+    prepare_narrow(j, q, rows, &of);
+    for (size_t p = 0; p < j->n_panels; p++)
+        n_hits = scan_narrow_panel(&of, rows, j->panels + p * j->words * SCAN_PANEL * 4,
+                                   (uint32_t)(q << 16 | p * SCAN_PANEL), hits, n_hits);
+    for (size_t i = 0; i < n_hits; i++) {
+        const uint32_t mask = hits[i].mask, base = hits[i].base;
+        n = note((mask & 0xFF) | (mask >> 8 & 0xFF00), base, j->hits, n);
+        n = note((mask >> 8 & 0xFF) | (mask >> 16 & 0xFF00), base + (1 << 16), j->hits, n);
     }
     return n;
 }
 
 static size_t scan_narrow(const scan_job *j)
 {
-    narrow_query queries[SCAN_QUERIES];
-    size_t n = 0;
-    for (size_t q = 0; q < j->n_queries; q++)
-        queries[q] = prepare_narrow(j->queries + q * j->words * 4, j->words);
-    for (size_t p = 0; p < j->n_panels; p++) {
-        size_t q = 0;
-        for (; q + NARROW_QUERIES <= j->n_queries; q += NARROW_QUERIES)
-            n = scan_narrow_queries(j, queries, p, q, NARROW_QUERIES, n);
-        for (; q + 2 <= j->n_queries; q += 2) n = scan_narrow_queries(j, queries, p, q, 2, n);
-        if (q < j->n_queries) n = scan_narrow_queries(j, queries, p, q, 1, n);
-    }
+    size_t n = 0, q = 0;
+    for (; q + NARROW_QUERIES <= j->n_queries; q += NARROW_QUERIES)
+        n = scan_narrow_rows(j, q, NARROW_QUERIES, n);
+    for (; q + 8 <= j->n_queries; q += 8) n = scan_narrow_rows(j, q, 8, n);
+    for (; q + 2 <= j->n_queries; q += 2) n = scan_narrow_rows(j, q, 2, n);
+    for (; q < j->n_queries; q++) n = scan_narrow_rows(j, q, 1, n);
     return n;
 }
 
+/* Codes are from -127 to 127, so two products are at most 2 * 127 * 127 = 32258 in magnitude. */
 static int32_t dot_codes(const int8_t *x, const int8_t *y, size_t dim)
 {
+    const __m256i one = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
     size_t i = 0;
-    for (; i + 16 <= dim; i += 16) {
-        __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i)));
-        __m256i b = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(y + i)));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
-    }
-    if (i < dim) {
-        __m256i a = _mm256_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(x + i)));
-        __m256i b = _mm256_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(y + i)));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    for (; i + 32 <= dim; i += 32) {
+        const __m256i a = _mm256_loadu_si256((const __m256i *)(x + i));
+        const __m256i b = _mm256_loadu_si256((const __m256i *)(y + i));
+        const __m256i products = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, one));
     }
     __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    for (; i < dim; i += 8) {
+        const __m128i a = _mm_loadl_epi64((const __m128i *)(x + i));
+        const __m128i b = _mm_loadl_epi64((const __m128i *)(y + i));
+        const __m128i products = _mm_maddubs_epi16(_mm_abs_epi8(a), _mm_sign_epi8(b, a));
+        four = _mm_add_epi32(four, _mm_madd_epi16(products, _mm256_castsi256_si128(one)));
+    }
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
     return _mm_cvtsi128_si32(four);

@@ -55,14 +55,19 @@ static void check_scan(size_t words, size_t n_queries, size_t n_panels, bool ext
     free(got);
 }
 
-/* As long as a narrow code may be: full of small numbers, or all in a few of them, of either half
- * of the words or of both. */
-static void narrow_code(int8_t *code, size_t n)
+/* As long as a narrow code with its last word, a and b, may be (a query and a column are of one
+ * length): full of small numbers, or all in a few of them, of either half of the words or of both. */
+static void narrow_code(int8_t *code, size_t n, uint32_t *a, uint32_t *b)
 {
     const uint32_t half = random_below(3);
     const int most = random_below(2) ? SCAN_NARROW : 1 + (int)random_below(SCAN_NARROW);
-    int left = SCAN_REACH * SCAN_REACH;
+    int left = SCAN_MOST;
     memset(code, 0, n);
+    *a = random_below(3) ? random_below(182) : 0;
+    left -= (int)(*a * *a);
+    *b = random_below(128);
+    while ((int)(*b * *b) > left) --*b;
+    left -= (int)(*b * *b);
     for (size_t i = random_below(2) ? 0 : random_below((uint32_t)n + 1); i < n; i++) {
         int c = random_below(3) ? most : (int)random_below((uint32_t)most + 1);
         while (c * c > left) c--;
@@ -80,41 +85,53 @@ static void check_narrow_scan(const scan_kernels *k, size_t words, size_t n_quer
     int8_t queries[SCAN_QUERIES * 25 * 4], code[24 * 4];
     int32_t limits[SCAN_QUERIES], with_added[SCAN_QUERIES];
     uint8_t *panels = aligned_alloc(64, columns * words * 4);
-    uint32_t *want = malloc(n_queries * columns * 4), *got = malloc(n_queries * columns * 4);
-    assert_true(panels && want && got && words <= 25);
+    uint8_t *by_two = aligned_alloc(64, columns * words * 4);
+    int16_t *wide = aligned_alloc(64, (SCAN_QUERIES + SCAN_PANEL) * words * 4 * sizeof *wide);
+    uint32_t *want = malloc(n_queries * columns * 4), *got = malloc(n_queries * columns * 4), a, b;
+    assert_true(panels && by_two && wide && want && got && words <= 25);
     for (size_t q = 0; q < n_queries; q++) {
         int8_t *x = queries + q * words * 4;
         int32_t sum = 0;
-        narrow_code(x, n);
+        narrow_code(x, n, &a, &b);
         for (size_t i = 0; i < n; i++) sum += x[i];
-        for (size_t i = n; i < n + 4; i++) x[i] = (int8_t)random_below(128);
-        limits[q] = (int32_t)random_below(166000) - 33000;
-        if (q % 5 == 4) limits[q] = random_below(2) ? -1000000000 : 1000000000;
+        for (size_t i = 0; i < 3; i++) x[n + i] = (int8_t)((a + i) / 3);
+        x[n + 3] = (int8_t)b;
+        limits[q] = (int32_t)random_below(70000) - 35000;
+        if (q % 5 == 4) limits[q] = random_below(2) ? SCAN_MOST : -SCAN_MOST;
+        if (q % 5 == 3) limits[q] = random_below(2) ? INT32_MIN / 2 : INT32_MAX / 2;
         with_added[q] = limits[q] + SCAN_NARROW * sum;
     }
     for (size_t c = 0; c < columns; c++) {
-        uint8_t *y = panels + c / SCAN_PANEL * words * SCAN_PANEL * 4 + c % SCAN_PANEL * 4;
-        const uint8_t rest = (uint8_t)random_below(256);
-        if (random_below(3)) /* the nearest and the farthest that there can be */
-            memcpy(code, queries + random_below((uint32_t)n_queries) * words * 4, n);
-        else
-            narrow_code(code, n);
+        uint8_t column[25 * 4];
+        narrow_code(code, n, &a, &b);
+        if (random_below(3)) { /* the nearest and the farthest that there can be */
+            const int8_t *x = queries + random_below((uint32_t)n_queries) * words * 4;
+            memcpy(code, x, n);
+            a = (uint32_t)(x[n] + x[n + 1] + x[n + 2]);
+            b = (uint32_t)x[n + 3];
+        }
         const int sign = random_below(2) ? 1 : -1;
-        for (size_t i = 0; i < n; i++)
-            y[i / 4 * SCAN_PANEL * 4 + i % 4] = (uint8_t)(sign * code[i] + SCAN_NARROW);
-        y += (words - 1) * SCAN_PANEL * 4;
-        y[0] = y[1] = y[2] = rest;
-        y[3] = (uint8_t)random_below(256);
+        for (size_t i = 0; i < n; i++) column[i] = (uint8_t)(sign * code[i] + SCAN_NARROW);
+        column[n] = column[n + 1] = column[n + 2] = (uint8_t)a;
+        column[n + 3] = (uint8_t)b;
+        const size_t panel = c / SCAN_PANEL * words * SCAN_PANEL * 4, at = c % SCAN_PANEL;
+        for (size_t i = 0; i < words * 4; i++) {
+            panels[panel + i / 4 * SCAN_PANEL * 4 + at * 4 + i % 4] = column[i];
+            by_two[panel + i / 2 * SCAN_PANEL * 2 + at * 2 + i % 2] = column[i];
+        }
     }
-    scan_job j = {queries, with_added, n_queries, panels, n_panels, words, NULL, want};
+    scan_job j = {queries, with_added, n_queries, panels, n_panels, words, wide, want};
     size_t hits = scan_scalar.scan(&j);
     qsort(want, hits, sizeof *want, by_number);
     j.limits = limits;
+    j.panels = by_two;
     j.hits = got;
     assert_int_equal(k->scan_narrow(&j), hits);
     qsort(got, hits, sizeof *got, by_number);
     assert_memory_equal(got, want, hits * sizeof *got);
     free(panels);
+    free(by_two);
+    free(wide);
     free(want);
     free(got);
 }
@@ -147,8 +164,9 @@ static void test_products_agree(void **state)
         int8_t x[4096], y[4096];
         float *a = random_floats(dim), *b = random_floats(dim);
         for (size_t i = 0; i < dim; i++) {
-            x[i] = random_code(dim % 3 == 0);
-            y[i] = random_code(dim % 3 == 0);
+            const int8_t a_code = random_code(dim % 3 == 0), b_code = random_code(dim % 3 == 0);
+            x[i] = a_code < -127 ? -127 : a_code;
+            y[i] = b_code < -127 ? -127 : b_code;
         }
         for (int set = ISA_SCALAR; set <= (int)best_isa(); set++) {
             const scan_kernels *k = scan_kernels_for((isa)set);
