@@ -17,8 +17,8 @@ void units_release(units *u)
 }
 
 /* Names what makes the model's files these files: cheap to see, so that the 90 MB are hashed
- * once and not at every run (as git's index does it). */
-static void model_signature(const char *dir, buf *out)
+ * once and not at every run (as git's index does it).  The small ones were read: what they say. */
+static void model_signature(const char *dir, const model *m, buf *out)
 {
     static const char *const files[] = {"config.json", "vocab.txt", "model.safetensors"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -31,6 +31,7 @@ static void model_signature(const char *dir, buf *out)
                     (long long)s.st_mtim.tv_sec, s.st_mtim.tv_nsec, (unsigned long long)s.st_ino);
         buf_release(&path);
     }
+    model_settings(m, out);
 }
 
 static status set_pair(store *s, const char *ka, str a, const char *kb, str b, err *e)
@@ -64,7 +65,7 @@ status units_check_model(const job *j, model *m, char fingerprint[SHA256_HEX], e
 {
     buf signature = {0}, old_signature = {0}, stored = {0};
     bool has_signature, has_model;
-    model_signature(j->model_dir, &signature);
+    model_signature(j->model_dir, m, &signature);
     status st = store_get(j->store, "model.signature", &old_signature, &has_signature, e);
     if (st == ST_OK) st = store_get(j->store, "model", &stored, &has_model, e);
     if (st == ST_OK && (!buf_ok(&signature) || !buf_cstr(&stored))) st = err_nomem(e, "embedding");

@@ -6,6 +6,7 @@
 #ifndef TAMIS_EMBED_EMBED_H
 #define TAMIS_EMBED_EMBED_H
 
+#include "base/buf.h"
 #include "base/isa.h"
 #include "base/log.h"
 #include "base/pool.h"
@@ -34,8 +35,13 @@ size_t model_dim(const model *m);                 /* floats in a vector: 384 */
 size_t model_max_tokens(const model *m);          /* [CLS] and [SEP] included: 256 */
 const tokenizer *model_tokenizer(const model *m); /* NULL: its tokens were not read */
 
-/* SHA-256 over the SHA-256s of config.json, vocab.txt and model.safetensors, and over what else
- * changes vectors, in hex: what vectors of this model are filed under.  Reads the whole file (0.1
+/* Appends what the files besides config.json, vocab.txt and model.safetensors say, where it is not
+ * what they say when they are missing: so the sum of a model does not depend on files that change
+ * nothing. */
+void model_settings(const model *m, buf *out);
+
+/* SHA-256 over the SHA-256s of config.json, vocab.txt and model.safetensors, and the settings,
+ * in hex: what vectors of this model are filed under.  Reads the whole file (0.1
  * to 0.4 s). */
 status model_fingerprint(const model *m, char out[SHA256_HEX], err *e) MUST_USE;
 

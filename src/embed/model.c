@@ -234,9 +234,7 @@ const tokenizer *model_tokenizer(const model *m)
     return m->tokenizer;
 }
 
-/* What the other files say, where it is not what they say when they are missing: so the sum of
- * a model does not depend on files that change nothing. */
-static void describe_settings(const model *m, buf *out)
+void model_settings(const model *m, buf *out)
 {
     enum { USUAL = 256 };
     size_t usual = m->n_positions < USUAL ? m->n_positions : USUAL;
@@ -262,7 +260,7 @@ status model_fingerprint(const model *m, char out[SHA256_HEX], err *e)
         if (st == ST_OK) sha256_add(&all, one, SHA256_HEX - 1);
     }
     buf_clear(&path);
-    describe_settings(m, &path);
+    model_settings(m, &path);
     if (buf_ok(&path))
         sha256_add(&all, path.p, path.n);
     else if (st == ST_OK)

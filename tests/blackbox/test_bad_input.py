@@ -549,6 +549,23 @@ def test_another_model_is_refused(done, few, expected, copied_model, small):
     check_is(done, expected(few))
 
 
+@pytest.mark.parametrize("name, data", [
+    ("sentence_bert_config.json", b'{"max_seq_length": 5}'),
+    ("tokenizer_config.json", b'{"do_lower_case": false}'),
+    ("1_Pooling/config.json", b'{"pooling_mode": "cls"}')])
+def test_other_settings_are_another_model(done, few, copied_model, small, name, data):
+    """Also where the three files are the very ones that the store knows."""
+    directory = copied_model(of=small)
+    done.configure(embed={"model": directory})
+    done.run("curate", "--reembed", status=0)
+    (directory / name).parent.mkdir(exist_ok=True)
+    (directory / name).write_bytes(data)
+    fails(done, 2, "another model", "--reembed")
+    assert done.json("curate", "--reembed")["turns"]["embedded"] > 0
+    (directory / name).unlink()
+    fails(done, 2, "another model", "--reembed")
+
+
 @pytest.mark.parametrize("command", ["curate", "report"])
 def test_a_damaged_model_is_not_another_one(done, copied_model, small, command):
     """Also where each text has its vector, and no token is needed."""
