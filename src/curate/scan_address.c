@@ -146,14 +146,22 @@ static size_t ipv6_at(str t, size_t at)
     return ends && whole && decimal ? i : 0;
 }
 
+/* Whether what is before the colon at `colon` is a label ("ip:2001:db8::1") and no group. */
+static bool is_label(str t, size_t colon)
+{
+    size_t n = 0;
+    for (; n < 5 && n < colon && is_alnum(t.p[colon - n - 1]); n++)
+        if (!is_hex(t.p[colon - n - 1])) return true;
+    return n == 5;
+}
+
 void scan_ips(str t, spans *out)
 {
     for (size_t i = 0; i < t.n;) {
         char c = t.p[i], before = i ? t.p[i - 1] : '\0';
-        bool begins =
-            (is_hex(c) || c == ':') && !is_alnum(before) && before != '_' && before != ':';
+        bool begins = (is_hex(c) || c == ':') && !is_alnum(before) && before != '_';
         size_t end = begins && is_digit(c) ? ipv4_at(t, i) : 0;
-        if (begins && !end) end = ipv6_at(t, i);
+        if (begins && !end && (before != ':' || is_label(t, i - 1))) end = ipv6_at(t, i);
         if (end) spans_add(out, i, end, SCAN_IP);
         i = end ? end : i + 1;
     }

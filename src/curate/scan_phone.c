@@ -105,6 +105,8 @@ static size_t phone_at(str t, size_t at)
         if (!is_digit(byte_at(t, first))) return 0;
         groups_read(t, first, true, MOST_DIGITS + 1, &g);
         n = international(t, &g);
+        /* invoice 0045238811 */
+        if (zeros && g.n == 1 && nearest_word(t, at, &words) < 0) return 0;
         return n ? g.end[n - 1] : 0;
     }
     if (t.p[at] == '(') first++;
