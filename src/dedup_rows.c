@@ -205,7 +205,7 @@ static status group_key(const reading *x, const js *value, str line, buf *key, e
     case JS_NUMBER:
         buf_char(key, 'n');
         if (fabs(js_number(value, 0)) < exact)
-            number_write_json(key, js_number(value, 0));
+            number_write_json(key, js_number(value, 0) + 0.0); /* -0 is 0 */
         else
             buf_str(key, raw_value(line, name));
         break;
@@ -240,7 +240,8 @@ static status take_group(reading *x, const js *object, str line, uint32_t *group
     return st;
 }
 
-static status take_object(reading *x, const js *object, str line, err *e)
+/* value: the line but for a mark before it. */
+static status take_object(reading *x, const js *object, str line, str value, err *e)
 {
     dedup_rows *r = x->r;
     const char *name = x->job->field;
@@ -249,7 +250,7 @@ static status take_object(reading *x, const js *object, str line, err *e)
     if (!text) return bad_line(x, e, "there is no \"", name);
     if (js_type(text) != JS_STRING) return bad_line(x, e, "it must be text: \"", name);
     status st = more_rows(r, e);
-    if (st == ST_OK) st = take_group(x, object, line, &r->group[r->n], e);
+    if (st == ST_OK) st = take_group(x, object, value, &r->group[r->n], e);
     if (st == ST_OK) st = take_text(x, js_string(text), &r->unit[r->n], e);
     if (st) return st;
     r->line[r->n] = lines_number(x->in);
@@ -274,7 +275,7 @@ static status take_line(reading *x, str line, err *e)
     if (st)
         st = bad_line(x, e, why.msg, "");
     else
-        st = take_object(x, root, line, e);
+        st = take_object(x, root, line, value, e);
     js_free(root);
     buf_release(&scratch);
     return st;

@@ -137,6 +137,10 @@ def test_groups(dedup, similar, demo, tmp_path):
     alike = b'{"text":"a","g":1}\n{"text":"a","g":1.0}\n{"text":"a","g":10e-1}\n'
     assert dedup(alike, "--group", "g").out == b'{"text":"a","g":1}\n'
     assert dedup(alike, "--group", "text").out == b'{"text":"a","g":1}\n'
+    zeros = b'{"text":"a","g":0}\n{"text":"a","g":-0}\n{"text":"a","g":-0.0}\n'
+    assert dedup(zeros, "--group", "g").out == b'{"text":"a","g":0}\n'
+    large = b'{"text":"a", "g":9007199254740993}\n'
+    assert dedup(b"\xef\xbb\xbf" + large * 2, "--group", "g").out == b"\xef\xbb\xbf" + large
 
 
 @pytest.mark.parametrize("seed", range(6))
