@@ -5,8 +5,9 @@
  * the bot and the utterance, so that a name stays when other rows come and go.
  *
  * Rasa: NLU data 3.1 (https://rasa.com/docs/rasa/nlu-training-data).  An example is one line;
- * "[a](b)" and "[a]{b}" would be an entity, so a blank is put between.  YAML's literal blocks
- * take every printable character as it is.
+ * "[a](b)", "[a]{b}" and "[a][b]" would be an entity, so a blank is put between.  YAML's literal
+ * blocks take every printable character as it is; a name that begins with a digit is quoted, as
+ * 1234_56789012 is a number in YAML.
  * Cognigy: three columns without a header, name, property and value, LF
  * (https://docs.cognigy.com/ai/platform-features/nlu/intents/overview). */
 #include "base/file.h"
@@ -80,7 +81,7 @@ static void write_line(buf *b, str text, bool rasa)
         uint32_t c = utf8_next(text, &at);
         bool control = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
                        c == 0xfeff || (c & 0xfffe) == 0xfffe;
-        if (rasa && bracket && (c == '(' || c == '{')) buf_char(b, ' ');
+        if (rasa && bracket && (c == '(' || c == '{' || c == '[')) buf_char(b, ' ');
         bracket = c == ']';
         if (control)
             buf_char(b, ' ');
@@ -114,8 +115,9 @@ static status write_intent(writing *w, uint32_t row, err *e)
     const turn *t = &w->rows->turns[row];
     status st = name_intent(w, t, &name, e);
     if (st) return st;
+    const char *quote = name.p[0] <= '9' ? "\"" : "";
     if (w->format == EXPORT_RASA)
-        buf_fmt(&w->out, "- intent: %.*s\n  examples: |\n", STR_FMT(name));
+        buf_fmt(&w->out, "- intent: %s%.*s%s\n  examples: |\n", quote, STR_FMT(name), quote);
     write_example(w, name, t->user_utterance);
     bool ok = intern_add(&seen, t->user_utterance) != INTERN_NONE;
     for (uint32_t k = w->weights.of[row].member; ok && k != NO_ROW; k = w->weights.next[k]) {

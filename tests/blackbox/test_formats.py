@@ -73,7 +73,9 @@ def rasa(text):
     out = []
     for block in blocks:
         name, second, *lines = block.rstrip("\n").split("\n")
-        assert second == "  examples: |" and re.fullmatch("[a-z0-9_]+", name), block
+        assert second == "  examples: |", block
+        assert re.fullmatch('[a-z][a-z0-9_]*|"[0-9][a-z0-9_]*"', name), "a number in YAML: " + name
+        name = name.strip('"')
         assert all(line.startswith("    - ") for line in lines), block
         out.append((name, [line[6:] for line in lines]))
     return out
@@ -113,7 +115,7 @@ def test_hostile_texts_in_intents(make_place):
     """A text is one example, whatever is in it."""
     texts = ["line\nbreak\r\nand\u2028more\u0085", "- intent: evil", "[a](b) [c]{d} [CARD] (e)",
              "\ttabs: \"quotes\" 'and' # hash |", "\x00\x1b[2J", "日本語で",
-             "a, \"b\", c", "{{x}}"]
+             "a, \"b\", c", "{{x}}", "[EMAIL][PHONE] [x][{y}][z]", "4711", "0x1f"]
     raws = [raw({**conversation("int_%d" % k, said=text), "botId": "b%d" % k})
             for k, text in enumerate(texts)]
     place = make_place(raws).configure(dedup={"domain": "bot"}, export={
@@ -125,6 +127,7 @@ def test_hostile_texts_in_intents(make_place):
     found = [e for _, e in rasa(text)]
     assert [len(e) for e in found] == [1] * len(kept)
     assert ["[a] (b) [c] {d} [CARD] (e)"] in found and ["- intent: evil"] in found
+    assert ["[EMAIL] [PHONE] [x] [{y}] [z]"] in found
     rows = list(csv.reader(io.StringIO(place.read("intents.csv").decode(), newline="")))
     assert len(rows) == 2 * len(kept) and all(len(row) == 3 for row in rows)
 
