@@ -14,7 +14,7 @@ static void count_in(row_weight *w, const turn *t)
 {
     if (!w->first || instant_cmp(t->of->at, w->first->at) < 0) w->first = t->of;
     if (!w->last || instant_cmp(t->of->at, w->last->at) > 0) w->last = t->of;
-    w->ratings += t->rating;
+    w->ratings += t->rating * RATING_UNIT;
 }
 
 status row_weights_init(row_weights *w, const export_rows *rows, err *e)

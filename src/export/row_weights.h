@@ -4,12 +4,15 @@
 
 #include "export/export.h"
 
+/* Sums of what is finite stay finite in it, and are the same bits. */
+#define RATING_UNIT 0x1p-40
+
 /* Of a kept turn and the turns removed in its favour. */
 typedef struct row_weight {
     uint64_t duplicates;             /* those turns */
     const interaction *first, *last; /* oldest and newest of all; of equal instants the first in
                                       * final order */
-    double ratings;                  /* their sum, in final order */
+    double ratings;                  /* their sum, in final order, by RATING_UNIT */
     uint32_t member;                 /* the first of those turns; NO_ROW: none */
 } row_weight;
 

@@ -3,6 +3,9 @@
  * dedup_group is the row's index and similarity_score 1.0, as the reference writes them.
  * The CSV dialect is Python's csv.excel: a field is quoted when it holds a comma, a quote,
  * CR or LF, quotes inside are doubled, lines end in CRLF. */
+#include <float.h>
+#include <math.h>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "base/number.h"
@@ -31,7 +34,7 @@ void csv_write_field(buf *b, str field)
 
 static double mean_rating(const row_weight *w)
 {
-    return w->ratings / (double)(w->duplicates + 1);
+    return fmin(w->ratings / (double)(w->duplicates + 1) / RATING_UNIT, DBL_MAX);
 }
 
 static const char *is_guarded(const export_rows *rows, size_t i)

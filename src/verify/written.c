@@ -5,6 +5,8 @@
 #include "verify/written.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +16,9 @@
 #include "verify/csv_reader.h"
 
 enum { N_FIRST = 8, N_MORE = 7 };
+
+/* So that no sum of ratings overflows. */
+#define SCALE 0x1p40
 
 static const char *const more_columns[N_MORE] = {
     "conversation_turn", "duplicates", "first_seen", "last_seen",
@@ -27,7 +32,7 @@ static void count_in(const turn_index *x, weight *w, uint32_t i)
     const turn *t = &x->turns[i];
     if (!w->n || instant_cmp(t->of->at, x->turns[w->first].of->at) < 0) w->first = i;
     if (!w->n || instant_cmp(t->of->at, x->turns[w->last].of->at) > 0) w->last = i;
-    w->ratings += t->rating;
+    w->ratings += t->rating / SCALE;
     w->n++;
 }
 
@@ -61,7 +66,7 @@ void written_release(written_rows *w)
 
 static double mean_rating(const weight *w)
 {
-    return w->ratings / (double)w->n;
+    return fmin(w->ratings / (double)w->n * SCALE, DBL_MAX);
 }
 
 /* --- lines ---------------------------------------------------------------------------------- */

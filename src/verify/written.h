@@ -17,7 +17,7 @@ typedef struct weight {
     uint64_t n; /* it included; 0: not a row */
     uint32_t first,
         last;        /* turns: the oldest and the newest; of equal instants the first in order */
-    double ratings;  /* their sum, in order */
+    double ratings;  /* their sum, in order, scaled */
     uint32_t number; /* of the row */
 } weight;
 

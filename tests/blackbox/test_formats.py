@@ -61,6 +61,18 @@ def test_what_rows_stand_for(make_place, demo, expected, seed):
     place.run("verify", status=0)
 
 
+def test_mean_of_huge_ratings(make_place):
+    """Their sum is beyond double range, their mean is not."""
+    raws = [raw({**conversation("int_%d" % k, said="where is my card"), "rating": rating})
+            for k, rating in enumerate([1e308, 1.7976931348623157e308, 1e308])]
+    place = make_place(raws).configure(export={"jsonl": "rows.jsonl", "columns": "all"})
+    place.run("run", status=0)
+    row = json.loads(place.read("rows.jsonl"))
+    assert row["duplicates"] == 2 and 1.265e308 < row["mean_rating"] < 1.267e308
+    assert float(oracle.rows_of(place.read())[0]["mean_rating"]) == row["mean_rating"]
+    place.run("verify", status=0)
+
+
 def examples(group):
     """Each text once, on one line."""
     return [text.replace("\n", " ") for text in dict.fromkeys(t["user_utterance"] for t in group)]
