@@ -27,7 +27,7 @@ def guard(outcome, max_loss, floor=0, by="bot"):
         mine = groups.setdefault(name(turn, by), [0, 0, 0])
         mine[0] += 1
         mine[1] += verdict is None
-    over = {k: g for k, g in groups.items() if g[0] - g[1] > max_loss * g[0]}
+    over = {k: g for k, g in groups.items() if (g[0] - g[1]) / g[0] > max_loss}
     for key, group in over.items():
         mine = [row for row, t in enumerate(outcome.turns) if name(t, by) == key]
         said = {outcome.turns[row]["user_utterance"] for row in mine
@@ -167,6 +167,16 @@ def test_a_bot_that_lost_all(make_place):
     place.configure(guard={"max_loss": "1"})
     assert "guard" not in place.json("export")
     assert len(oracle.rows_of(place.read())) == 6
+
+
+def test_exactly_the_share(make_place):
+    """29 of 50 are 0.58 and no more, though in doubles 0.58 * 50 is less than 29."""
+    place = make_place([raw(conversation("int_%d" % k)) for k in range(50)]).configure(
+        dedup={"pins": "pins.txt"}, guard={"max_loss": "0.58", "floor": 50})
+    test_pins.write_pins(place, {"int_%d" % k: "keep" for k in range(21)})
+    told = place.json("run")
+    assert told["turns"]["kept"] == 21 and told["guard"]["over"] == []
+    assert len(place.json("export", "--set", "guard.max_loss=0.579")["guard"]["over"]) == 1
 
 
 def without(csv_data, *ids):
