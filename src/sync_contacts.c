@@ -5,7 +5,12 @@
  * service does not know any more begins the scroll anew.  Messages are asked for before the
  * transaction that keeps them, so nothing is locked while the network is waited for.  A contact
  * whose own record is as the store has it is not asked for its messages again: contacts that are
- * read are closed. */
+ * read are closed.
+ *
+ * One contact whose messages the service fails to give, try after try, holds up no other: it is
+ * passed over, and from its time on all contacts are read again in the next sync, and in each
+ * until its messages come.  Such a sync is incomplete.  Several, one after the other, are no such
+ * contacts but a service that fails. */
 #include "sync_contacts.h"
 
 #include <stdio.h>
@@ -14,13 +19,14 @@
 #include "gather.h"
 #include "source/slices.h"
 
-enum { CONTACTS_PAGE = 25 };
+enum { CONTACTS_PAGE = 25, ODD_IN_A_ROW = 3 };
 
 typedef struct reading {
     source *source;
     const sync_options *o;
     buf name; /* what the slices are filed under */
     buf key;  /* what the token is kept under */
+    buf hole_key;
     slice slice;
     unsigned passes_left;
     buf token, next; /* of this page, and of the one behind it; empty: none */
@@ -29,6 +35,10 @@ typedef struct reading {
     size_t n_parts, cap_parts;
     arena memory; /* of the page */
     gathering gathering;
+    instant hole; /* of the oldest contact passed over since the slice was planned; INSTANT_MAX */
+    unsigned n_passed, n_in_a_row;
+    buf passed;      /* the id of the first, in this run */
+    buf page_passed; /* ids of those of the page, each in a line */
 } reading;
 
 /* --- a page ---------------------------------------------------------------------------------- */
@@ -59,6 +69,19 @@ static status is_known(reading *r, str contact, str raw, bool *known, err *e)
     return st;
 }
 
+/* Goes on without a contact whose messages do not come. */
+static status pass_over(reading *r, str contact, instant at, err *e)
+{
+    if (++r->n_in_a_row == ODD_IN_A_ROW) return e->code;
+    log_say(r->o->log, LOG_INFO, "contact %.*s: %.800s", STR_FMT(contact), e->msg);
+    if (!r->n_passed++) buf_str(&r->passed, contact);
+    buf_str(&r->page_passed, contact);
+    buf_char(&r->page_passed, '\n');
+    if (instant_cmp(at, r->hole) < 0) r->hole = at;
+    bool ok = buf_ok(&r->passed) && buf_ok(&r->page_passed);
+    return ok ? ST_OK : err_nomem(e, "reading contacts");
+}
+
 /* A contact, and its messages if it is new or has changed, and was not forgotten. */
 static status take_contact(reading *r, str raw, err *e)
 {
@@ -67,7 +90,8 @@ static status take_contact(reading *r, str raw, err *e)
     part p = {.raw = raw, .is_head = true};
     str *messages;
     size_t n;
-    bool known, gone, forgotten;
+    bool known, forgotten;
+    messages_end how;
     if (compose_read(r->gathering.shape, &p, &r->memory, &read, &why))
         return add_part(r, raw, true, (str){0}, e);          /* to be rejected */
     if (instant_cmp(read.at, r->slice.hi) > 0) return ST_OK; /* left to the next sync */
@@ -76,8 +100,10 @@ static status take_contact(reading *r, str raw, err *e)
     if (forgotten) return add_part(r, raw, true, p.conversation, e); /* counted, and no more */
     st = is_known(r, p.conversation, raw, &known, e);
     if (st || known) return st;
-    st = source_get_messages(r->source, p.conversation, &r->memory, &messages, &n, &gone, e);
-    if (st || gone) return st;
+    st = source_get_messages(r->source, p.conversation, &r->memory, &messages, &n, &how, e);
+    if (how == MESSAGES_ODD) return pass_over(r, p.conversation, read.at, e);
+    if (how == MESSAGES_CAME) r->n_in_a_row = 0;
+    if (how != MESSAGES_CAME) return st;
     st = add_part(r, raw, true, p.conversation, e);
     for (size_t i = 0; st == ST_OK && i < n; i++)
         st = add_part(r, messages[i], false, p.conversation, e);
@@ -123,7 +149,9 @@ static status save(reading *r, bool forget, err *e)
     status st = forget && r->slice.id ? store_forget_seen(s, r->slice.id, e) : ST_OK;
     if (st == ST_OK) st = store_save_slice(s, buf_view(&r->name), &r->slice, e);
     if (st == ST_OK) st = store_set(s, r->key.p, goes_on ? buf_view(&r->next) : STR(""), e);
-    return st;
+    char hole[INSTANT_TEXT] = "";
+    if (instant_cmp(r->hole, INSTANT_MAX) < 0) instant_format(r->hole, hole);
+    return st ? st : store_set(s, r->hole_key.p, str_from(hole), e);
 }
 
 /* Keeps the page and the progress, in one transaction. */
@@ -173,9 +201,13 @@ static status read_page(reading *r, bool fresh, slice_next *next, const char **w
         r->slice.hi = settled;
     r->parts = NULL;
     r->n_parts = r->cap_parts = 0;
+    buf_clear(&r->page_passed);
     for (size_t i = 0; st == ST_OK && i < r->page.n_records; i++)
         st = take_contact(r, r->page.records[i], e);
     if (st == ST_OK) st = commit_page(r, next, why, e);
+    for (str rest = buf_view(&r->page_passed), id; st == ST_OK && str_cut(&rest, '\n', &id);)
+        log_say(r->o->log, LOG_WARNING, "contact %.*s is passed over: its messages do not come",
+                STR_FMT(id));
     arena_reset(&r->memory);
     gathering_rest(&r->gathering);
     return st;
@@ -211,6 +243,16 @@ static status read_slice(reading *r, bool fresh, err *e)
                    why);
 }
 
+static status recall_hole(reading *r, err *e)
+{
+    buf stored = {0};
+    bool found;
+    status st = store_get(r->gathering.store, r->hole_key.p, &stored, &found, e);
+    if (!found || !instant_parse(buf_view(&stored), &r->hole)) r->hole = INSTANT_MAX;
+    buf_release(&stored);
+    return st;
+}
+
 /* Takes up what is unfinished, or plans what is to be read, up to now. */
 static status begin(reading *r, bool *fresh, err *e)
 {
@@ -218,6 +260,7 @@ static status begin(reading *r, bool *fresh, err *e)
     store *s = r->gathering.store;
     sync_known k = {.newest = INSTANT_MIN, .lowest = INSTANT_MIN};
     status st = store_open_slice(s, buf_view(&r->name), &r->slice, &found, e);
+    if (st == ST_OK) st = recall_hole(r, e);
     if (st) return st;
     *fresh = !found;
     buf_clear(&r->token);
@@ -225,12 +268,30 @@ static status begin(reading *r, bool *fresh, err *e)
     st = store_cursor(s, buf_view(&r->name), &k.newest, &k.lowest, &k.found, e);
     if (st) return st;
     r->slice = sync_plan(r->o, &k, instant_add(clock_now(), -r->o->settle), CONTACTS_PAGE);
+    bool is_wanted = instant_cmp(r->hole, r->o->since) >= 0;
+    if (is_wanted && instant_cmp(r->hole, r->slice.lo) < 0) r->slice.lo = r->hole;
+    r->hole = INSTANT_MAX; /* in this slice again */
+    r->n_passed = 0;
+    buf_clear(&r->passed);
     buf_clear(&r->next);
     st = store_begin(s, e);
     if (st == ST_OK) st = save(r, false, e);
     if (st == ST_OK) st = store_commit(s, e);
     store_rollback(s);
     return st;
+}
+
+static status tell_passed(const reading *r, err *e)
+{
+    const bool one = r->n_passed == 1;
+    char oldest[INSTANT_TEXT];
+    instant_format(r->hole, oldest);
+    return err_set(
+        e, ST_INCOMPLETE,
+        "the messages of %u contact%s do not come (%.*s%s, of %s): all else is kept, and "
+        "they are asked for in each sync; a source.since later than %s does without",
+        r->n_passed, one ? "" : "s", STR_FMT(buf_view(&r->passed)), one ? "" : ", ...", oldest,
+        one ? "that" : "they are");
 }
 
 status sync_contacts(store *s, source *src, const shape *form, const sync_options *o,
@@ -243,17 +304,23 @@ status sync_contacts(store *s, source *src, const shape *form, const sync_option
         .store = s, .log = o->log, .counts = counts, .shape = form, .redactor = o->redactor};
     buf_fmt(&r.name, "%s#contacts", o->source_name);
     buf_fmt(&r.key, "scroll %s", o->source_name);
-    if (!buf_cstr(&r.name) || !buf_cstr(&r.key)) st = err_nomem(e, "reading contacts");
+    buf_fmt(&r.hole_key, "hole %s", o->source_name);
+    if (!buf_cstr(&r.name) || !buf_cstr(&r.key) || !buf_cstr(&r.hole_key))
+        st = err_nomem(e, "reading contacts");
     while (st == ST_OK && !fresh) { /* what was unfinished first, then up to now */
         st = begin(&r, &fresh, e);
         if (st == ST_OK) st = read_slice(&r, fresh, e);
     }
+    if (st == ST_OK && r.n_passed) st = tell_passed(&r, e);
     log_progress_end(o->log, "fetching contacts", r.slice.seen);
     gathering_release(&r.gathering);
     source_page_release(&r.page);
     arena_release(&r.memory);
     buf_release(&r.name);
     buf_release(&r.key);
+    buf_release(&r.hole_key);
+    buf_release(&r.passed);
+    buf_release(&r.page_passed);
     buf_release(&r.token);
     buf_release(&r.next);
     return st;

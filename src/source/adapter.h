@@ -15,7 +15,8 @@ typedef struct adapter {
     status (*list)(source *s, const list_query *q, source_page *out, err *e);
     /* Of APIs that give contacts with their messages. */
     status (*contacts)(source *s, const contacts_query *q, source_page *out, buf *next, err *e);
-    status (*messages)(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone, err *e);
+    status (*messages)(source *s, str contact, arena *a, str **raws, size_t *n, messages_end *how,
+                       err *e);
     double retention;        /* seconds that the API keeps what it has, as a rule; 0: not known */
     const char *page_advice; /* what to do where TRIAL_PAGE fails */
 } adapter;

@@ -185,19 +185,35 @@ static status read_messages(source *s, str contact, arena *a, str **raws, size_t
     return st;
 }
 
-static status messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone, err *e)
+/* Whether a failure may be this contact's own: not the client's, not one of waiting or of the
+ * network. */
+static bool is_odd(const source *s, status st, const err *e)
+{
+    const long answer = s->talk.reply.status;
+    if ((st != ST_INCOMPLETE && st != ST_FAILED) || err_is_nomem(e)) return false;
+    if (!s->talk.tried_all || (s->talk.o.stop && *s->talk.o.stop)) return false;
+    return (answer >= 200 && answer < 300) || answer == 400 || answer == 422 || answer == 500 ||
+           answer == 502 || answer == 504;
+}
+
+static status messages(source *s, str contact, arena *a, str **raws, size_t *n, messages_end *how,
+                       err *e)
 {
     status st = ST_OK;
     bool lacks = true;
     for (int k = 0; st == ST_OK && lacks && k < MESSAGE_READINGS; k++)
         st = read_messages(s, contact, a, raws, n, &lacks, e);
-    *gone = st && s->not_found;
+    const bool gone = st && s->not_found;
     if (st == ST_OK && lacks)
         log_say(s->talk.o.log, LOG_WARNING,
                 "contact %.*s: not all of its messages came, only %zu; that is all that is kept",
                 STR_FMT(contact), *n);
     for (size_t i = 0; st == ST_OK && i < *n; i++) st = complete(s, &(*raws)[i], a, e);
-    return *gone ? ST_OK : st;
+    *how = gone               ? MESSAGES_GONE
+           : !st              ? MESSAGES_CAME
+           : is_odd(s, st, e) ? MESSAGES_ODD
+                              : MESSAGES_FAILED;
+    return gone ? ST_OK : st;
 }
 
 /* --- trials ---------------------------------------------------------------------------------- */

@@ -85,10 +85,10 @@ status source_get_contacts(source *s, const contacts_query *q, source_page *out,
     return s->adapter->contacts(s, q, out, next, e);
 }
 
-status source_get_messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone,
-                           err *e)
+status source_get_messages(source *s, str contact, arena *a, str **raws, size_t *n,
+                           messages_end *how, err *e)
 {
-    return s->adapter->messages(s, contact, a, raws, n, gone, e);
+    return s->adapter->messages(s, contact, a, raws, n, how, e);
 }
 
 double source_retention(const source *s)

@@ -133,9 +133,16 @@ bool source_has_contacts(const source *s);
  * Errors as source_get. */
 status source_get_contacts(source *s, const contacts_query *q, source_page *out, buf *next,
                            err *e) MUST_USE;
-/* All messages of a contact, in `a`.  *gone: it is not there any more (no error). */
-status source_get_messages(source *s, str contact, arena *a, str **raws, size_t *n, bool *gone,
-                           err *e) MUST_USE;
+typedef enum {
+    MESSAGES_CAME,
+    MESSAGES_GONE, /* the contact is not there any more; no error */
+    MESSAGES_ODD,  /* an error in the answers about this contact: other contacts may do well */
+    MESSAGES_FAILED
+} messages_end;
+
+/* All messages of a contact, in `a`. */
+status source_get_messages(source *s, str contact, arena *a, str **raws, size_t *n,
+                           messages_end *how, err *e) MUST_USE;
 
 /* How long the API keeps what it has, as a rule, s; 0: not known. */
 double source_retention(const source *s);

@@ -194,9 +194,11 @@ status talk_get(talk *t, const talk_request *q, err *e)
     bool renewed = false;
     double delay = t->last_answer + t->o.page_delay - clock_monotonic();
     status st = ST_OK;
+    t->tried_all = false;
     if (t->last_answer > 0 && delay > 0) st = wait_for(t, delay, e);
     for (int tries = 1; st == ST_OK; tries++) {
         st = try_once(t, q, &renewed, e);
+        t->tried_all = !t->reply.again || tries == t->o.max_attempts;
         if (st == ST_OK || !t->reply.again) break;
         st = back_off(t, tries, e);
     }

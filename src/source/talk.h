@@ -35,6 +35,7 @@ typedef struct talk {
     retry_policy retry;
     source_stats stats;
     double last_answer; /* monotonic; 0: none yet */
+    bool tried_all;     /* a failure of talk_get: no other try was left, or would have helped */
     talk_ahead ahead;
 } talk;
 

@@ -342,6 +342,68 @@ def test_one_fault(serve, talks, expected, name):
     assert stored(place) == 60
 
 
+def poison(*ids):
+    return lambda r: any("/contacts/%s/" % i in r.path for i in ids)
+
+
+def test_one_contact_fails_always(serve, talks, expected):
+    """It holds up no other, old or new, and is read when it can be, however late that is."""
+    place = serve(talks).configure(source={"lookback": "0s"})
+    odd = talks[31]["id"]
+    place.tenant.fault(poison(odd), faults.status(500))
+    result = run(place, "sync", status=3)
+    assert odd in result.lines[-1] and "each sync" in result.lines[-1], result
+    assert stored(place) == 59
+    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=5)
+    late = conversation("c_late", said="Of later", timestamp=stamp(now))
+    place.tenant.add(dfo.rows_of([late]))
+    asked = len(place.tenant.requests("messages"))
+    run(place, "sync", status=3)
+    assert stored(place) == 60, "what came later is held up"
+    assert len(place.tenant.requests("messages")) - asked == 3 + 1, "what is known is asked for"
+    place.tenant.heal()
+    run(place, status=0)
+    check_is(place, expected(as_text([*talks, late])))
+    asked = len(place.tenant.requests("contacts"))
+    run(place, "sync", status=0)
+    assert len(place.tenant.requests("contacts")) - asked <= 2, "it is still looked for"
+
+
+def test_a_contact_that_fails_is_given_up(serve, talks):
+    place = serve(talks).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(contacts[2]["id"]), faults.html())
+    line = run(place, "sync", status=3).lines[-1]
+    assert contacts[2]["timestamp"] in line and "source.since" in line
+    place.configure(source={"since": contacts[3]["timestamp"]})
+    run(place, status=0)
+    assert stored(place) == 59
+
+
+def test_a_contact_fails_in_a_slice_that_is_taken_up(serve, talks, expected):
+    """Passed over in the first run, which breaks off; still owed after the second has ended."""
+    place = serve(talks).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(contacts[3]["id"]), faults.status(500), times=3)
+    place.tenant.fault(lambda r: "scrollToken" in r.query, faults.status(503), times=3)
+    run(place, "sync", status=3)
+    assert stored(place) == 24
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+
+
+def test_all_contacts_fail(serve, talks, expected):
+    """That is a service that fails: nobody is passed over, and few are asked for."""
+    place = serve(talks)
+    place.tenant.fault(nth(None, "messages"), faults.status(500))
+    line = check_one_line(run(place, "sync", "--quiet", status=3)) or ""
+    assert "forget" not in line
+    assert stored(place) == 0 and len(place.tenant.requests("messages")) == 9
+    place.tenant.heal()
+    run(place, status=0)
+    check_is(place, expected(as_text(talks)))
+
+
 def test_a_run_is_taken_up(serve, talks, expected):
     """Where it was, by the token that was kept."""
     place = serve(talks).configure(source={"max_attempts": 1})
