@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/json.h"
-#include "base/lines.h"
 
 enum { DECIMALS = 6 };
 
@@ -183,20 +183,18 @@ status ledger_check(const char *path, const ledger_claims *want, findings *f, ui
                     err *e)
 {
     checking x = {.path = path, .want = want, .f = f};
-    lines *in = NULL;
-    str line = {0};
+    file_map map = {0};
     status st = list_wanted(&x, e);
-    if (st == ST_OK) st = lines_open(path, RECORD_LIMIT, NULL, &in, e);
-    while (st == ST_OK) {
-        st = lines_next(in, &line, e);
-        if (st || !line.n) break;
-        st = take_line(&x, line, lines_number(in), e);
+    if (st == ST_OK) st = file_map_open(path, &map, e);
+    *n_lines = 0;
+    for (size_t at = 0; st == ST_OK && at < map.bytes.n;) {
+        const char *p = map.bytes.p + at, *end = memchr(p, '\n', map.bytes.n - at);
+        const size_t n = end ? (size_t)(end - p) + 1 : map.bytes.n - at;
+        st = take_line(&x, (str){p, n}, ++*n_lines, e);
+        at += n;
     }
-    if (st == ST_OK) {
-        *n_lines = lines_number(in);
-        st = tell_missing(&x, e);
-    }
-    lines_close(in);
+    if (st == ST_OK) st = tell_missing(&x, e);
+    file_unmap(&map);
     buf_release(&x.line);
     free(x.list);
     return st;

@@ -1,6 +1,7 @@
 """`tamis verify`: a clean export is never accused, a corrupted one always is."""
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -253,6 +254,14 @@ def test_the_other_file_of_rows(desk, demo):
     here.check_found(jsonl=b"".join(lines[:-1]))
     here.check_found(jsonl=b"".join(lines)[:-1])
     here.check_found(jsonl=b"".join(lines + lines[-1:]))
+
+
+def test_packed_files(desk, demo):
+    """What is read elsewhere as well packed as plain, is not what was exported."""
+    here = desk(demo.first[:40], export={"csv": "out.csv", "jsonl": "out.jsonl",
+                                         "removed": "removed.jsonl"})
+    for short, name in (("removed", "removed.jsonl"), ("jsonl", "out.jsonl"), ("csv", "out.csv")):
+        here.check_found(**{short: gzip.compress(here.files[name])})
 
 
 def test_violations_are_named(desk, tmp_path):
