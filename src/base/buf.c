@@ -1,6 +1,8 @@
 /* buf.c - growth by doubling, with the size arithmetic checked in one place. */
 #include "base/buf.h"
 
+#include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,9 +60,20 @@ void buf_char(buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+static locale_t plain; /* 0: there is none, and the program's has to do */
+
+static void find_plain(void)
+{
+    plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+/* Numbers have a point, whatever the host program made of its locale. */
 void buf_fmt(buf *b, const char *fmt, ...)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     va_list ap, again;
+    pthread_once(&once, find_plain);
+    const locale_t before = uselocale(plain);
     va_start(ap, fmt);
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
@@ -73,6 +86,7 @@ void buf_fmt(buf *b, const char *fmt, ...)
         b->oom = true;
     }
     va_end(again);
+    uselocale(before);
 }
 
 const char *buf_cstr(buf *b)

@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
+#include <locale.h>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tamis.h"
 #include "tiny_model.h"
@@ -167,12 +170,84 @@ static void test_text_of_json(void **state)
     }
 }
 
+/* --- a host program with a locale of its own ------------------------------------------------ */
+
+static void write_bytes(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Numbers get a comma, by a locale of our own: which ones a machine has, nobody knows.  False: its
+ * C library reads locales of another form. */
+static bool write_numbers_with_comma(const char *dir)
+{
+    char path[128];
+    const uint32_t head[] = {0x20031115u ^ LC_NUMERIC, 6, 32, 34, 34, 36, 40, 44};
+    char file[64] = {0};
+    memcpy(file, head, sizeof head);
+    file[32] = file[36] = ',';
+    memcpy(file + 44, "UTF-8", 5);
+    snprintf(path, sizeof path, "%s/comma", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/comma/LC_NUMERIC", dir);
+    write_bytes(path, file, 50);
+    assert_int_equal(setenv("LOCPATH", dir, 1), 0);
+    return setlocale(LC_NUMERIC, "comma") != NULL;
+}
+
+static int take_rows(void *ctx, const char *bytes, size_t n)
+{
+    strncat(ctx, bytes ? bytes : "", n);
+    return 0;
+}
+
+static void test_locale_of_the_host(void **state)
+{
+    (void)state;
+    char dir[] = TINY_MODEL_TEMPLATE, rows[64] = "", in[64], removed[64], line[128] = "", half[16];
+    const float vectors[] = {1, 0, 1, 0.5F};
+    char *figures = NULL;
+    tamis_error e = {0};
+    tamis *t;
+    assert_non_null(mkdtemp(dir));
+    snprintf(in, sizeof in, "%s/in", dir);
+    snprintf(removed, sizeof removed, "%s/removed", dir);
+    write_bytes(in, vectors, sizeof vectors);
+    if (!write_numbers_with_comma(dir)) skip();
+    snprintf(half, sizeof half, "%.1f", 0.5);
+    assert_string_equal(half, "0,5");
+    assert_int_equal(tamis_new(&t, &e), TAMIS_OK);
+    assert_int_equal(tamis_set(t, "dedup.threshold=0.85", &e), TAMIS_OK);
+    const tamis_dedup_options o = {
+        .path = in, .dimension = 2, .removed = removed, .write = take_rows, .ctx = rows};
+    assert_int_equal(tamis_dedup(t, &o, TAMIS_JSON, &figures, &e), TAMIS_OK);
+    setlocale(LC_NUMERIC, "C");
+    assert_string_equal(rows, "1\n");
+    FILE *f = fopen(removed, "rb");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    fclose(f);
+    assert_string_equal(line, "{\"line\": 2, \"kept_line\": 1, \"score\": 0.894427}\n");
+    assert_non_null(strstr(figures, "\"read\": 0."));
+    free(figures);
+    tamis_free(t);
+    static const char *const made[] = {"in", "removed", "comma/LC_NUMERIC", "comma", "."};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        snprintf(in, sizeof in, "%s/%s", dir, made[i]);
+        assert_int_equal(i < 4 ? remove(in) : rmdir(dir), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_model_many_threads),
         cmocka_unit_test(test_progress_and_stopping),
         cmocka_unit_test(test_text_of_json),
+        cmocka_unit_test(test_locale_of_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
