@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/lines.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "embed/embed.h"
 #include "record.h"
 
@@ -266,9 +267,7 @@ static status take_line(reading *x, str line, err *e)
 {
     js *root = NULL;
     buf scratch = {0};
-    str value = line;
-    if (lines_number(x->in) == 1 && value.n >= 3 && memcmp(value.p, "\xEF\xBB\xBF", 3) == 0)
-        value = (str){value.p + 3, value.n - 3};
+    str value = lines_number(x->in) == 1 ? utf8_skip_bom(line) : line;
     if (js_skip_blank(value, 0) == value.n) return ST_OK;
     err why = {0};
     status st = js_parse(js_mend(value, &scratch), &root, &why);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "base/utf8.h"
 
 void job_describe(const job *j, buf *out)
 {
@@ -27,7 +28,7 @@ status pin_file_read(const char *path, pin_file *out, err *e)
         return err_set(e, ST_USAGE, "dedup.pins: %.900s", why.msg);
     }
     sha256_of(buf_view(&out->text), out->hash);
-    return pins_parse(buf_view(&out->text), path, &out->pins, e);
+    return pins_parse(utf8_skip_bom(buf_view(&out->text)), path, &out->pins, e);
 }
 
 void pin_file_release(pin_file *f)

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "dedup/greedy.h"
 
 enum { FILE_LIMIT = 256 << 20, COLUMNS_MAX = 64 };
@@ -155,7 +156,7 @@ status labelled_pairs_read(const char *path, double same_from, embedder *em, siz
     labelled l = {0};
     buf text = {0};
     status st = file_read(path, FILE_LIMIT, &text, e);
-    if (st == ST_OK) st = take_lines(&l, path, buf_view(&text), same_from, e);
+    if (st == ST_OK) st = take_lines(&l, path, utf8_skip_bom(buf_view(&text)), same_from, e);
     if (st == ST_OK) st = measure(&l, em, dim, e);
     if (st == ST_OK) judge(&l, out);
     labelled_release(&l);

@@ -40,8 +40,7 @@ static ini_kind take_pair(ini *i, str line)
 ini_kind ini_next(ini *i)
 {
     str line;
-    if (!i->line && i->rest.n >= 3 && !memcmp(i->rest.p, "\xEF\xBB\xBF", 3))
-        i->rest = (str){i->rest.p + 3, i->rest.n - 3};
+    if (!i->line) i->rest = utf8_skip_bom(i->rest);
     while (str_cut(&i->rest, '\n', &line)) {
         i->line++;
         line = without_comment(line);

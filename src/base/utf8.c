@@ -146,3 +146,9 @@ str utf8_strip(str s)
     }
     return s;
 }
+
+str utf8_skip_bom(str text)
+{
+    if (text.n >= 3 && !memcmp(text.p, "\xEF\xBB\xBF", 3)) return (str){text.p + 3, text.n - 3};
+    return text;
+}

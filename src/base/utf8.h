@@ -37,4 +37,7 @@ void utf8_make_plain(char *z);
 /* s without leading and trailing white space, as str.strip(); what is not well-formed stays. */
 str utf8_strip(str s);
 
+/* The text without a leading byte order mark. */
+str utf8_skip_bom(str text);
+
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/compress.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "record.h"
 #include "source/page.h"
 
@@ -217,7 +218,7 @@ static status skip_front(reading *r, err *e)
     str text = rest(r);
     if (text.n >= 2 && (!memcmp(text.p, "\xFF\xFE", 2) || !memcmp(text.p, "\xFE\xFF", 2)))
         return err_set(e, ST_FAILED, "%s is UTF-16; convert it to UTF-8", r->name);
-    r->at += text.n - page_skip_bom(text).n;
+    r->at += text.n - utf8_skip_bom(text).n;
     for (;;) {
         text = rest(r);
         size_t n = js_skip_blank(text, 0);

@@ -9,18 +9,13 @@
 
 #include "base/json.h"
 #include "base/number.h"
+#include "base/utf8.h"
 
 void source_page_release(source_page *p)
 {
     buf_release(&p->body);
     free(p->records);
     *p = (source_page){0};
-}
-
-str page_skip_bom(str text)
-{
-    if (text.n >= 3 && !memcmp(text.p, "\xEF\xBB\xBF", 3)) return (str){text.p + 3, text.n - 3};
-    return text;
 }
 
 static bool is_bracketed(str raw, char open, char close)
@@ -127,7 +122,7 @@ static status collect(void *ctx, str raw, err *e)
  * where it may be `bare`, array. */
 static status whole_value(source_page *p, bool bare, wanted w[2], str *out, err *e)
 {
-    str text = page_skip_bom(buf_view(&p->body));
+    str text = utf8_skip_bom(buf_view(&p->body));
     size_t start = js_skip_blank(text, 0);
     if (start) text = (str){text.p + start, text.n - start};
     free(p->records);
@@ -169,7 +164,7 @@ status page_take_object(source_page *p, err *e)
 
 str page_member(const source_page *p, const char *name)
 {
-    str text = page_skip_bom(buf_view(&p->body));
+    str text = utf8_skip_bom(buf_view(&p->body));
     size_t start = js_skip_blank(text, 0);
     return page_value((str){text.p + start, text.n - start}, name);
 }

@@ -36,7 +36,4 @@ bool page_is_begun(str text);
 status page_elements(str array, status (*fn)(void *ctx, str raw, err *e), void *ctx,
                      err *e) MUST_USE;
 
-/* The text without a leading byte order mark. */
-str page_skip_bom(str text);
-
 #endif

@@ -130,6 +130,9 @@ def test_columns_by_name(imported):
         write_pairs(imported.dir, lines)
         results.append(imported.json("tune", "--pairs", "pairs.tsv", "--same-from", "4")["pairs"])
     assert results[0] == results[1]
+    named = (imported.dir / "pairs.tsv").read_bytes()
+    (imported.dir / "pairs.tsv").write_bytes(b"\xef\xbb\xbf" + named)
+    assert imported.json("tune", "--pairs", "pairs.tsv", "--same-from", "4")["pairs"] == results[0]
 
 
 @pytest.mark.parametrize("lines, words", [

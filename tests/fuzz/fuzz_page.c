@@ -1,5 +1,6 @@
 /* fuzz_page.c - any bytes as the body of a page: cut into records that lie within it, in order, or
  * refused. */
+#include "base/utf8.h"
 #include "fuzz.h"
 #include "source/page.h"
 
@@ -16,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     err e = {0};
     source_page p = {0};
-    str list, text = page_skip_bom((str){(const char *)data, size});
+    str list, text = utf8_skip_bom((str){(const char *)data, size});
     size_t n = 0;
     buf_add(&p.body, data, size);
     if (page_cut(&p, &e) == ST_OK) {
