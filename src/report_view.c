@@ -32,13 +32,16 @@ static void add_count(report_counts *c, const char *name, uint64_t n)
 static status gather_counts(gathering *g, const summary *s, err *e)
 {
     enum { FUNNEL_STEPS = 8 };
-    uint64_t by_rule[RULE_COUNT] = {0}, left = s->turns.interactions;
+    uint64_t by_rule[RULE_COUNT] = {0};
+    store_counts held;
     report *r = &g->r;
+    status st = store_count(g->job->store, &held, e);
+    if (st) return st;
+    uint64_t left = held.interactions;
     r->funnel.of = arena_alloc(&g->a, FUNNEL_STEPS, sizeof *r->funnel.of);
     r->left_out.of = arena_alloc(&g->a, RULE_COUNT, sizeof *r->left_out.of);
     if (!r->funnel.of || !r->left_out.of) return err_nomem(e, "reporting");
     for (size_t i = 0; i < g->d->n_dropped; i++) by_rule[g->d->dropped[i].rule]++;
-    left += g->d->n_dropped;
     add_count(&r->funnel, "interactions in the store", left);
     left -= by_rule[RULE_BOT_NOT_SELECTED];
     add_count(&r->funnel, "... of the bots selected", left);

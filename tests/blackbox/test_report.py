@@ -65,6 +65,21 @@ def test_figures(curated, few, expected):
     assert "dedup.threshold = 0.85" in section(page, "settings")
 
 
+def test_an_interaction_counts_once(make_place):
+    """However many of its turns are left out by themselves."""
+    messages = [{"from": who, "text": text} for said in ("Hello", "4111111111111111",
+                                                         "5500000000000004", "I lost my card")
+                for who, text in (("user", said), ("bot", "Yes?"))]
+    place = make_place([raw(conversation("int_1", messages=messages)),
+                        raw(conversation("int_2", said="4111111111111111")),
+                        raw(conversation("int_3", rating=1))])
+    place.run("sync", status=0)
+    page = page_of(place, "--set", "redact.rules=card")
+    assert counts(section(page, "left-out")) == {"redacted-empty": 3, "rating-below-minimum": 1}
+    funnel = list(counts(section(page, "funnel")).items())
+    assert [n for _, n in funnel[:6]] == [3, 3, 3, 2, 1, 2], funnel
+
+
 def shown_conflicts(page):
     """[(question, turns, kept answer, [(answer, to, id, turn, others, score)])] of the section."""
     out = []
