@@ -49,6 +49,8 @@ static int depth_of(str text)
 
 static _Thread_local bool out_of_memory; /* in the parse that is going on */
 static _Thread_local buf spare;          /* ... for the buffer of a token */
+static json_malloc_t get_memory;         /* what a host program that uses jansson has set, too */
+static json_free_t free_memory;
 
 /* What the buffer of a token asks for when it grows: 16 bytes doubled. */
 static bool is_growth(size_t n)
@@ -58,7 +60,7 @@ static bool is_growth(size_t n)
 
 static void *allocate(size_t n)
 {
-    void *p = malloc(n);
+    void *p = get_memory(n);
     if (p) return p;
     out_of_memory = true;
     if (!is_growth(n) || n > spare.cap - spare.n) return NULL;
@@ -70,11 +72,12 @@ static void *allocate(size_t n)
 static void give_back(void *p)
 {
     uintptr_t at = (uintptr_t)p, from = (uintptr_t)spare.p;
-    if (at < from || at >= from + spare.cap) free(p);
+    if (at < from || at >= from + spare.cap) free_memory(p);
 }
 
 static void watch_allocations(void)
 {
+    json_get_alloc_funcs(&get_memory, &free_memory);
     json_set_alloc_funcs(allocate, give_back);
 }
 

@@ -550,22 +550,25 @@ def fetch(run, tmp_path, model_dir):
     env = {"PATH": "%s:%s" % (tmp_path / "bin", os.environ["PATH"])}
 
     def call(name):
-        return run("model", "fetch", "--verbose", "--set", "embed.model=%s" % name, env=env, status=0)
+        return run("model", "fetch", "--verbose", "--set", "embed.model=%s" % name, env=env,
+                   status=0)
     return call
 
 
 @pytest.mark.parametrize("name", ["model", "model/", "./a//model//"])
 def test_fetching_a_model(run, tmp_path, fetch, name):
+    def embed():
+        return run("embed", "--set", "embed.model=%s" % name, input=b"a\n")
     assert fetch(name).text == name + "\n"
-    assert len(run("embed", "--set", "embed.model=%s" % name, input=b"a\n", status=0).out) == 384 * 4
+    assert len(embed().out) == 384 * 4
     assert "already" in fetch(name).err
     for file, data in ("config.json", None), ("config.json", b"{"), ("vocab.txt", b"a\n"):
         (tmp_path / name / file).unlink()
         if data:
             (tmp_path / name / file).write_bytes(data)
-        assert run("embed", "--set", "embed.model=%s" % name, input=b"a\n").status == 1
+        assert embed().status == 1
         assert "already" not in fetch(name).err
-        run("embed", "--set", "embed.model=%s" % name, input=b"a\n", status=0)
+        assert embed().status == 0
     assert not list(tmp_path.rglob(".fetch-*"))
 
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <jansson.h>
 #include <locale.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -241,12 +242,47 @@ static void test_locale_of_the_host(void **state)
     }
 }
 
+/* --- a host program with memory of its own for jansson --------------------------------------- */
+
+static size_t n_blocks;
+
+static void *get_block(size_t n)
+{
+    size_t *p = malloc(n + 2 * sizeof *p);
+    n_blocks += p != NULL;
+    return p ? p + 2 : NULL;
+}
+
+static void free_block(void *block)
+{
+    if (!block) return;
+    n_blocks--;
+    free((size_t *)block - 2);
+}
+
+/* The first test: later it cannot be set any more. */
+static void test_jansson_of_the_host(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"t\": 1, \"text\": \"b\"}";
+    char *text = NULL;
+    size_t n;
+    tamis_error e = {0};
+    json_set_alloc_funcs(get_block, free_block);
+    json_t *mine = json_pack("{s: [i, s]}", "a", 1, "b");
+    assert_non_null(mine);
+    assert_int_equal(tamis_text_of_json(line, sizeof line - 1, &text, &n, &e), TAMIS_OK);
+    assert_string_equal(text, "b");
+    free(text);
+    json_decref(mine);
+    assert_int_equal(n_blocks, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_model_many_threads),
-        cmocka_unit_test(test_progress_and_stopping),
-        cmocka_unit_test(test_text_of_json),
+        cmocka_unit_test(test_jansson_of_the_host),   cmocka_unit_test(test_one_model_many_threads),
+        cmocka_unit_test(test_progress_and_stopping), cmocka_unit_test(test_text_of_json),
         cmocka_unit_test(test_locale_of_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
