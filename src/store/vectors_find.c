@@ -3,7 +3,8 @@
  * A vector lies under the hash of its text.  One is looked up by the index.  Of many it is quicker
  * to read the whole table as it lies there, one page after the other, and to look up its hashes
  * in memory: a look-up goes down two trees.  The table is dealt out to threads in parts, by the
- * numbers of its rows; each thread but the caller has a connection of its own. */
+ * numbers of its rows; each has a connection of its own, whose cache is small: what is read
+ * once need not be kept. */
 #include "store/vectors_find.h"
 
 #include <stdlib.h>
@@ -135,14 +136,14 @@ static status read_all(db *d, const place *where, const store_wanted *w, size_t 
                  .readers = calloc((size_t)n_readers, sizeof *f.readers)};
     status st = f.hashes && f.readers ? number_hashes(&f, e) : err_nomem(e, "reading vectors");
     if (st == ST_OK) {
-        f.readers[0].d = d;
+        if (!p) f.readers[0].d = d;
         deal_out(p, last, read_part, &f);
     }
     for (int i = 0; f.readers && i < n_readers; i++) {
         reader *r = &f.readers[i];
         if (st == ST_OK && r->st) *e = r->e;
         if (st == ST_OK) st = r->st;
-        if (i) db_close(r->d);
+        if (p) db_close(r->d);
         free(r->v);
     }
     intern_release(&f.numbers);
