@@ -222,6 +222,12 @@ def test_vectors(run, tmp_path, dim):
                               input=gzip.compress(data), status=0).out
 
 
+def test_vectors_that_begin_as_gzip_does(run):
+    data = array.array("f", [0.5, 1, 1, 1] * 2).tobytes()
+    for packed in (b"\x1f\x8b" + data[2:], gzip.compress(data)):
+        assert run("dedup", "--vectors", "-", "--dim", 4, input=packed, status=0).out == b"1\n"
+
+
 def test_vectors_at_the_line(run, tmp_path):
     """(0.8, 0.6) and its neighbours by one unit in the last place, against (1, 0)."""
     last = 2.0 ** -24
