@@ -40,9 +40,13 @@ static bool mod97_is_one(const char *iban, size_t n)
 /* The end of an IBAN that begins at `at`, or 0. */
 static size_t iban_at(str t, size_t at)
 {
-    char iban[LONGEST_IBAN];
+    char iban[LONGEST_IBAN], any;
     size_t n = 0, want = country_length(t.p[at], t.p[at + 1]);
-    if (!want || !is_digit(byte_at(t, at + 2)) || !is_digit(byte_at(t, at + 3))) return 0;
+    size_t apart = separator_at(t, at + 2, &any), check = at + 2 + apart;
+    if (!want || !is_digit(byte_at(t, check)) || !is_digit(byte_at(t, check + 1))) return 0;
+    /* "DE 89 3704 ...", but not "at 624 Avalon Avenue for ..." */
+    if (apart && (t.p[at] >= 'a' || t.p[at + 1] >= 'a' || !separator_at(t, check + 2, &any)))
+        return 0;
     while (n < want) {
         char c = byte_at(t, at), kind;
         if (is_alnum(c)) {

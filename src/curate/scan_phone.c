@@ -42,19 +42,20 @@ static size_t groups_within(str t, const groups *g, size_t lo, size_t hi)
     return 0;
 }
 
-/* Three, three and four digits, neither of the first two below 200. */
+/* Three, three and four digits: an area code from 200 on and no 411; an exchange from 100 on, for
+ * none is below 200 but in numbers that are made up, 555-123-4567. */
 static bool is_nanp(const char *d)
 {
-    return d[0] >= '2' && d[3] >= '2' && !(d[1] == '1' && d[2] == '1');
+    return d[0] >= '2' && d[3] >= '1' && !(d[1] == '1' && d[2] == '1');
 }
 
 /* Behind "+" or "00": the groups that make an international number. */
-static size_t international(str t, const groups *g)
+static size_t international(str t, const groups *g, bool plus)
 {
     if (!g->n || g->digits[0] == '0') return 0;
     if (g->digits[0] != '1') return groups_within(t, g, 8, MOST_DIGITS);
     size_t n = groups_within(t, g, 11, 11);
-    return n && is_nanp(g->digits + 1) ? n : 0;
+    return n && (plus || is_nanp(g->digits + 1)) ? n : 0;
 }
 
 /* 415-555-2671, (415) 555 2671, 1.415.555.2671: the groups that make it. */
@@ -104,7 +105,7 @@ static size_t phone_at(str t, size_t at)
         if (byte_at(t, first) == '(') first++;
         if (!is_digit(byte_at(t, first))) return 0;
         groups_read(t, first, true, MOST_DIGITS + 1, &g);
-        n = international(t, &g);
+        n = international(t, &g, plus);
         /* invoice 0045238811 */
         if (zeros && g.n == 1 && nearest_word(t, at, &words) < 0) return 0;
         return n ? g.end[n - 1] : 0;
