@@ -5,8 +5,9 @@
  * the bot and the utterance, so that a name stays when other rows come and go.
  *
  * Rasa: NLU data 3.1 (https://rasa.com/docs/rasa/nlu-training-data).  An example is one line;
- * "[a](b)", "[a]{b}" and "[a][b]" would be an entity, so a blank is put between.  YAML's literal
- * blocks take every printable character as it is; a name that begins with a digit is quoted, as
+ * "[a](b)", "[a]{b}" and "[a][b]" would be an entity, so a blank is put between; and behind the
+ * backslash of "C:\users", for of a file in ASCII Rasa decodes "\u1234" and refuses others.  YAML's
+ * literal blocks take every printable character as it is; a name that begins with a digit is quoted, as
  * 1234_56789012 is a number in YAML.
  * Cognigy: three columns without a header, name, property and value, LF
  * (https://docs.cognigy.com/ai/platform-features/nlu/intents/overview). */
@@ -76,13 +77,15 @@ static status name_intent(writing *w, const turn *t, str *out, err *e)
 /* One line: controls and line ends of any kind become blanks. */
 static void write_line(buf *b, str text, bool rasa)
 {
-    bool bracket = false; /* the last character was ']' */
+    uint32_t last = 0;
     for (size_t at = 0, from = 0; at < text.n; from = at) {
         uint32_t c = utf8_next(text, &at);
         bool control = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
                        c == 0xfeff || (c & 0xfffe) == 0xfffe;
-        if (rasa && bracket && (c == '(' || c == '{' || c == '[')) buf_char(b, ' ');
-        bracket = c == ']';
+        bool entity = last == ']' && (c == '(' || c == '{' || c == '[');
+        bool escape = last == '\\' && (c == 'u' || c == 'U');
+        if (rasa && (entity || escape)) buf_char(b, ' ');
+        last = c;
         if (control)
             buf_char(b, ' ');
         else

@@ -127,7 +127,8 @@ def test_hostile_texts_in_intents(make_place):
     """A text is one example, whatever is in it."""
     texts = ["line\nbreak\r\nand\u2028more\u0085", "- intent: evil", "[a](b) [c]{d} [CARD] (e)",
              "\ttabs: \"quotes\" 'and' # hash |", "\x00\x1b[2J", "日本語で",
-             "a, \"b\", c", "{{x}}", "[EMAIL][PHONE] [x][{y}][z]", "4711", "0x1f"]
+             "a, \"b\", c", "{{x}}", "[EMAIL][PHONE] [x][{y}][z]", "4711", "0x1f",
+             "C:\\users \\\\u0041"]
     raws = [raw({**conversation("int_%d" % k, said=text), "botId": "b%d" % k})
             for k, text in enumerate(texts)]
     place = make_place(raws).configure(dedup={"domain": "bot"}, export={
@@ -140,6 +141,7 @@ def test_hostile_texts_in_intents(make_place):
     assert [len(e) for e in found] == [1] * len(kept)
     assert ["[a] (b) [c] {d} [CARD] (e)"] in found and ["- intent: evil"] in found
     assert ["[EMAIL] [PHONE] [x] [{y}] [z]"] in found
+    assert [r"C:\ users \\ u0041"] in found
     rows = list(csv.reader(io.StringIO(place.read("intents.csv").decode(), newline="")))
     assert len(rows) == 2 * len(kept) and all(len(row) == 3 for row in rows)
 
