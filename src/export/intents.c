@@ -6,9 +6,9 @@
  *
  * Rasa: NLU data 3.1 (https://rasa.com/docs/rasa/nlu-training-data).  An example is one line;
  * "[a](b)", "[a]{b}" and "[a][b]" would be an entity, so a blank is put between; and behind the
- * backslash of "C:\users", for of a file in ASCII Rasa decodes "\u1234" and refuses others.  YAML's
- * literal blocks take every printable character as it is; a name that begins with a digit is quoted, as
- * 1234_56789012 is a number in YAML.
+ * backslash of "C:\users", for of a file in ASCII Rasa decodes "\u1234" and refuses others.
+ * YAML's literal blocks take every printable character as it is; a name that begins with a digit
+ * is quoted, as 1234_56789012 is a number in YAML.
  * Cognigy: three columns without a header, name, property and value, LF
  * (https://docs.cognigy.com/ai/platform-features/nlu/intents/overview). */
 #include "base/file.h"
