@@ -61,6 +61,14 @@ static status rewrite_members(rewriting *w, str value, where in, err *e)
     js_cut_result cut;
     while ((cut = js_cut(&c, &key, &item)) == JS_CUT_ITEM) {
         size_t start = (size_t)(item.p - value.p);
+        if (value.p[0] == '{' && in == ELSEWHERE) { /* of a map, they may be anything */
+            str raw = {key.p - 1, key.n + 2};
+            size_t quote = (size_t)(raw.p - value.p);
+            buf_add(w->out, value.p + at, quote - at);
+            status st = rewrite_string(w, raw, e);
+            if (st) return st;
+            at = quote + raw.n;
+        }
         buf_add(w->out, value.p + at, start - at);
         at = start + item.n;
         if (value.p[0] == '{' && is_left(in, key)) {

@@ -5,9 +5,9 @@
 #include "curate/redact.h"
 
 /* Appends a record (a JSON object that record_parse took) to `out` with every string in it
- * redacted, at any depth; a number in which a rule finds something becomes null.  Left as they
- * are: keys, the record's own id, timestamp, botId and rating, the `from` of its messages, and
- * every byte of what holds nothing to redact. */
+ * redacted, at any depth, keys too; a number in which a rule finds something becomes null.  Left
+ * as they are: the keys of the record itself and of its messages, its own id, timestamp, botId
+ * and rating, the `from` of its messages, and every byte of what holds nothing to redact. */
 status redact_record(const redactor *r, str raw, buf *out, err *e) MUST_USE;
 
 #endif

@@ -198,7 +198,7 @@ def stored_bytes(place, name="tamis.db"):
 def test_store_never_holds_it(make_place, way):
     """redact.store = yes: at any depth, under any key; what cannot be read is not kept."""
     secret = {"who": {"mail": ["bob@example.org"]}, "account": "GB82 WEST 1234 5698 7654 32",
-              "n": 4111111111111111}
+              "n": 4111111111111111, "seen": {"dave@example.net": {"536-90-4398": 1}}}
     bad = raw({"id": "", "timestamp": "never", "text": "carol@example.com"})
     raws = [everything(**secret), bad,
             everything(id="int_2").replace(b"@", b"\\u0040").replace(b"111", b"\\u0031" * 3),
@@ -212,7 +212,8 @@ def test_store_never_holds_it(make_place, way):
         holding(place, raws)
         (place.dir / "some.jsonl").unlink()
     held = stored_bytes(place)
-    for value in [*VALUES.values(), "4111", "bob@", "carol", "WEST", "10.1.2.3", "anna.berg"]:
+    for value in [*VALUES.values(), "4111", "bob@", "carol", "WEST", "10.1.2.3", "anna.berg",
+                  "dave@", "536-90-4398"]:
         if value not in (VALUES["ssn"], VALUES["ip"]):
             assert value.encode() not in held, value
     assert place.json("status")["interactions"] == 3

@@ -153,6 +153,10 @@ static void test_records(void **state)
          "{\"text\":\"[IP]\",\"r\\u0061ting\":\"10.0.0.1\",\"n\":null}"},
         {"{\"text\":\"\xff 10.0.0.1\",\"other\":\"\xff\"}",
          "{\"text\":\"\xef\xbf\xbd [IP]\",\"other\":\"\xff\"}"},
+        {"{\"a@b.de\":{\"10.0.0.1\" : {\"\\u0031\\u0030.0.0.1\":[{\"id\":1,\"10.0.0.1\":2}]}}}",
+         "{\"a@b.de\":{\"[IP]\" : {\"[IP]\":[{\"id\":1,\"[IP]\":2}]}}}"},
+        {"{\"messages\":[{\"10.0.0.1\":{\"10.0.0.1\":\"\"}}]}",
+         "{\"messages\":[{\"10.0.0.1\":{\"[IP]\":\"\"}}]}"},
         {"{}", "{}"}};
     redactor *r = make(REDACT_LABEL, "ip,card");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
