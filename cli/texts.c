@@ -76,9 +76,14 @@ static int read_some(text_reader *r)
 
 static int take(text_reader *r, const char *line, size_t n)
 {
+    static const char mark[] = {'\xEF', '\xBB', '\xBF'}; /* of byte order: not a part of JSON */
     tamis_error e = {0};
     char *text = NULL;
     r->line++;
+    if (r->jsonl && r->line == 1 && n >= sizeof mark && !memcmp(line, mark, sizeof mark)) {
+        line += sizeof mark;
+        n -= sizeof mark;
+    }
     if (r->jsonl && tamis_text_of_json(line, n, &text, &n, &e))
         return cli_fail((int)e.status, "standard input, line %llu: %s", r->line, e.message);
     r->texts[r->n++] = (tamis_text){r->jsonl ? text : line, n};

@@ -60,6 +60,13 @@ def test_a_line_is_a_text(run):
     assert run("tokenize", input=b"", status=0).text == ""
 
 
+def test_byte_order_mark(run):
+    line = b'{"text": "I need to reset my password"}\n'
+    want = run("tokenize", "--jsonl", input=line, status=0).out
+    assert run("tokenize", "--jsonl", input=b"\xef\xbb\xbf" + line, status=0).out == want
+    assert run("tokenize", "--jsonl", input=line + b"\xef\xbb\xbf" + line).status == 1
+
+
 def test_lines_and_jsonl_agree(run, demo):
     texts = [m["text"] for raw in demo.first for m in json.loads(raw)["messages"]]
     texts = [text for text in texts if "\n" not in text]
