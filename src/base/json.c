@@ -1,6 +1,6 @@
 /* json.c - JSON through jansson, and the parts that it does not do.
  *
- * jansson refuses ill-formed UTF-8 and lone surrogates (mended here first) and
+ * jansson refuses ill-formed UTF-8 and lone surrogates (mended here first), NUL in names, and
  * allows 2,048 levels (we allow 64, counted before parsing).  Integers are read
  * as doubles so that a number of any length is legal up to the double range;
  * who needs the digits as they stand cuts them from the raw text.  jansson calls it an invalid
@@ -95,6 +95,28 @@ static json_t *load(str text, json_error_t *why)
     return root;
 }
 
+static size_t string_end(str t, size_t at);
+
+/* Copies a text with U+FFFD for each NUL in a name, which jansson does not take: no name that
+ * matters has one. */
+static void mend_names(str t, buf *out)
+{
+    size_t good = 0, end;
+    for (size_t at = 0; at < t.n; at = end) {
+        end = t.p[at] == '"' ? string_end(t, at) : at + 1;
+        if (!end) break;
+        const size_t next = js_skip_blank(t, end);
+        const bool is_name = t.p[at] == '"' && next < t.n && t.p[next] == ':';
+        for (size_t i = at; is_name && i < end; i += t.p[i] == '\\' ? 2 : 1) {
+            if (end - i < 6 || memcmp(t.p + i, "\\u0000", 6) != 0) continue;
+            buf_add(out, t.p + good, i - good);
+            buf_z(out, "\\uFFFD");
+            good = i + 6;
+        }
+    }
+    buf_add(out, t.p + good, t.n - good);
+}
+
 status js_parse(str text, js **out, err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -104,6 +126,13 @@ status js_parse(str text, js **out, err *e)
     if (depth_of(text) > JS_DEPTH)
         return err_set(e, ST_FAILED, "JSON nested deeper than %d levels", JS_DEPTH);
     json_t *root = load(text, &why);
+    if (!root && !out_of_memory && json_error_code(&why) == json_error_null_byte_in_key) {
+        buf mended = {0};
+        mend_names(text, &mended);
+        out_of_memory = !buf_ok(&mended);
+        if (!out_of_memory) root = load(buf_view(&mended), &why);
+        buf_release(&mended);
+    }
     if (out_of_memory) return err_nomem(e, "reading JSON");
     if (!root) return err_set(e, ST_FAILED, "not JSON: %s (byte %d)", why.text, why.position);
     *out = (js *)root;

@@ -351,6 +351,7 @@ def test_texts_that_are_mended(make_place, few, expected):
         said("int_nul", "2026-05-01T00:00:00Z").replace(b"A wish", b"A\\u0000 wish"),
         said("int_sur", "2026-05-02T00:00:00Z").replace(b"A wish", b"A \\ud83d wish"),
         said("int_utf", "2026-05-03T00:00:00Z").replace(b"A wish", b"A \xff\xc3 wish"),
+        said("int_key", "2026-05-05T00:00:00Z").replace(b'"rating":', b'"a\\u0000": 0, "rating":'),
         said("int_two", "2026-05-04T00:00:00Z").replace(b'"rating":', b'"rating": 1, "rating":')]
     place = make_place([*few, *odd]).configure(source={"page_size": 10})
 

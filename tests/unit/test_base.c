@@ -129,6 +129,26 @@ static void test_durations(void **state)
     assert_false(duration_parse(STR("1e3s"), &s));
 }
 
+static void test_names_with_nul(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"\\u0000\" : {\"a\\\\u0000\": 1, \"a\\u0000\\u0000b\": 2},"
+                               " \"v\": \"x\\u0000y\", \"w\": [\"\\u0000\"]}";
+    js *root = NULL;
+    err e = {0};
+    assert_int_equal(js_parse((str){line, sizeof line - 1}, &root, &e), ST_OK);
+    const js *inner = js_get(root, "\xef\xbf\xbd");
+    assert_true(js_number(js_get(inner, "a\\u0000"), 0) == 1);
+    assert_true(js_number(js_get(inner, "a\xef\xbf\xbd\xef\xbf\xbd"
+                                        "b"),
+                          0) == 2);
+    assert_true(str_eq(js_string(js_get(root, "v")), (str){"x\0y", 3}));
+    assert_true(str_eq(js_string(js_at(js_get(root, "w"), 0)), (str){"", 1}));
+    js_free(root);
+    for (size_t n = 1; n < sizeof line - 1; n++)
+        assert_int_equal(js_parse((str){line, n}, &root, &e), ST_FAILED);
+}
+
 /* Whatever the short way takes, the parser reads the same. */
 static void test_the_only_member(void **state)
 {
@@ -559,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_instants_move_and_print),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_names_with_nul),
         cmocka_unit_test(test_the_only_member),
         cmocka_unit_test(test_the_scan),
         cmocka_unit_test(test_plain_runs),
