@@ -111,10 +111,11 @@ static void reading_release(reading *x)
     free(x->fresh);
 }
 
+/* name: in quotes, the first of which ends `why`; NULL: none. */
 static status bad_line(const reading *x, err *e, const char *why, const char *name)
 {
     return err_set(e, ST_FAILED, "%s, line %llu: %s%s%s", lines_name(x->in),
-                   (ull)lines_number(x->in), why, name, *name ? "\"" : "");
+                   (ull)lines_number(x->in), why, name ? name : "", name ? "\"" : "");
 }
 
 static status ensure_model(reading *x, err *e)
@@ -247,7 +248,7 @@ static status take_object(reading *x, const js *object, str line, str value, err
     dedup_rows *r = x->r;
     const char *name = x->job->field;
     const js *text = js_get(object, name);
-    if (js_type(object) != JS_OBJECT) return bad_line(x, e, "not an object", "");
+    if (js_type(object) != JS_OBJECT) return bad_line(x, e, "not an object", NULL);
     if (!text) return bad_line(x, e, "there is no \"", name);
     if (js_type(text) != JS_STRING) return bad_line(x, e, "it must be text: \"", name);
     status st = more_rows(r, e);
@@ -272,7 +273,7 @@ static status take_line(reading *x, str line, err *e)
     err why = {0};
     status st = js_parse(js_mend(value, &scratch), &root, &why);
     if (st)
-        st = bad_line(x, e, why.msg, "");
+        st = bad_line(x, e, why.msg, NULL);
     else
         st = take_object(x, root, line, value, e);
     js_free(root);

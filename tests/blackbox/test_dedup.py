@@ -269,6 +269,12 @@ def test_bad_lines(dedup, line, words, tmp_path):
     assert (tmp_path / "gone.jsonl").read_bytes() == b"as it was"
 
 
+def test_a_field_without_a_name(dedup):
+    line = b'{"": "a"}\n'
+    assert dedup(line + b'{"": "a"}\n', "--field", "", "--group", "").out == line
+    check_fails(dedup(b'{"text": "a"}\n', "--field", "", status=1), 1, 'there is no ""')
+
+
 def test_bad_groups(dedup):
     data = b'{"text": "a", "g": "x"}\n{"text": "b"}\n'
     check_fails(dedup(data, "--group", "g", status=1), 1, "line 2", '"g"')
