@@ -194,6 +194,30 @@ static str raw_value(str line, const char *name)
     return found;
 }
 
+/* A number as it stands in the line, exactly: its digits without zeros at either end, and a power
+ * of ten. */
+static void write_digits(buf *key, str raw)
+{
+    enum { FAR = 1000000 };
+    long power = 0, exponent = 0;
+    bool fraction = false, small = false;
+    size_t at = 0;
+    if (raw.n && raw.p[at] == '-') buf_char(key, raw.p[at++]);
+    const size_t from = key->n;
+    for (; at < raw.n && (raw.p[at] | 0x20) != 'e'; at++) {
+        power -= fraction && raw.p[at] != '.';
+        fraction |= raw.p[at] == '.';
+        if (raw.p[at] != '.' && (raw.p[at] != '0' || key->n > from)) buf_char(key, raw.p[at]);
+    }
+    for (; at < raw.n; at++) {
+        small |= raw.p[at] == '-';
+        if (raw.p[at] >= '0' && raw.p[at] <= '9' && exponent < FAR)
+            exponent = exponent * 10 + (raw.p[at] - '0');
+    }
+    for (; key->n > from && key->p[key->n - 1] == '0'; key->n--) power++;
+    buf_fmt(key, "e%ld", power + (small ? -exponent : exponent));
+}
+
 /* Appends what tells groups apart: the kind of the value, and the value. */
 static status group_key(const reading *x, const js *value, str line, buf *key, err *e)
 {
@@ -209,7 +233,7 @@ static status group_key(const reading *x, const js *value, str line, buf *key, e
         if (fabs(js_number(value, 0)) < exact)
             number_write_json(key, js_number(value, 0) + 0.0); /* -0 is 0 */
         else
-            buf_str(key, raw_value(line, name));
+            write_digits(key, raw_value(line, name));
         break;
     case JS_BOOL:
         buf_z(key, js_true(value) ? "true" : "false");

@@ -139,6 +139,12 @@ def test_groups(dedup, similar, demo, tmp_path):
     assert dedup(alike, "--group", "text").out == b'{"text":"a","g":1}\n'
     zeros = b'{"text":"a","g":0}\n{"text":"a","g":-0}\n{"text":"a","g":-0.0}\n'
     assert dedup(zeros, "--group", "g").out == b'{"text":"a","g":0}\n'
+    same = ["100000000000000000000", "1e20", "1E+20", "10.0e19", "0.01e22", "1000e17",
+            "10000000000000000000000e-2"]
+    other = ["-1e20", "100000000000000000001", "1.00000000000000000001e20", "1e21", "1e300"]
+    lines = [b'{"text":"a","g":%s}\n' % number.encode() for number in same + other]
+    assert dedup(b"".join(lines), "--group", "g").out == b"".join(
+        [lines[0], lines[len(same)], lines[len(same) + 1], *lines[len(same) + 3:]])
     large = b'{"text":"a", "g":9007199254740993}\n'
     assert dedup(b"\xef\xbb\xbf" + large * 2, "--group", "g").out == b"\xef\xbb\xbf" + large
 
