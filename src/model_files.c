@@ -6,7 +6,9 @@
  * library. */
 #include "model_files.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,6 +23,7 @@
 static const struct {
     const char *name, *sha256;
 } pinned[] = {
+    /* the first one tells it from others */
     {"model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"},
     {"vocab.txt", "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"},
 };
@@ -74,21 +77,26 @@ status model_files_path(const char *configured, buf *out, err *e)
     return buf_ok(out) ? ST_OK : err_nomem(e, "looking for the model");
 }
 
+static status check_file(const char *dir, size_t i, err *e)
+{
+    char sum[SHA256_HEX];
+    buf path = {0};
+    buf_fmt(&path, "%s/%s", dir, pinned[i].name);
+    const char *z = buf_cstr(&path);
+    status st = z ? file_sha256(z, sum, e) : err_nomem(e, "checking the model");
+    if (st == ST_OK && strcmp(sum, pinned[i].sha256))
+        st = err_set(e, ST_FAILED, "%s has SHA-256 %s, not the published %s", z, sum,
+                     pinned[i].sha256);
+    buf_release(&path);
+    return st;
+}
+
 status model_files_check(const char *dir, err *e)
 {
-    for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++) {
-        char sum[SHA256_HEX];
-        buf path = {0};
-        buf_fmt(&path, "%s/%s", dir, pinned[i].name);
-        const char *z = buf_cstr(&path);
-        status st = z ? file_sha256(z, sum, e) : err_nomem(e, "checking the model");
-        if (st == ST_OK && strcmp(sum, pinned[i].sha256))
-            st = err_set(e, ST_FAILED, "%s has SHA-256 %s, not the published %s", z, sum,
-                         pinned[i].sha256);
-        buf_release(&path);
-        if (st) return st;
-    }
-    return ST_OK;
+    status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < sizeof pinned / sizeof *pinned; i++)
+        st = check_file(dir, i, e);
+    return st;
 }
 
 static status run(const char *script, const char *arg, err *e)
@@ -107,6 +115,38 @@ static status run(const char *script, const char *arg, err *e)
                    " into the directory that `tamis model path` names");
 }
 
+/* Moves what one directory holds, and the other does not, into that one. */
+static void move_others(const char *from, const char *to)
+{
+    struct dirent *entry;
+    const int old = open(from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int new = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = old >= 0 && new >= 0 ? fdopendir(old) : NULL;
+    while (d && (entry = readdir(d)))
+        if (faccessat(new, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW))
+            (void)!renameat(dirfd(d), entry->d_name, new, entry->d_name);
+    if (d)
+        closedir(d);
+    else if (old >= 0)
+        close(old);
+    if (new >= 0) close(new);
+}
+
+/* Gives `from` the name of dir; what dir held besides stays in it, the rest is left aside. */
+static status take_place(const char *from, const char *dir, const char *aside, err *e)
+{
+    const bool was_there = rename(dir, aside) == 0;
+    if (!was_there && errno != ENOENT) return err_sys(e, errno, "cannot move the old %s away", dir);
+    if (rename(from, dir)) {
+        status st = err_sys(e, errno, "cannot make %s", dir);
+        if (was_there && rename(aside, dir))
+            st = err_sys(e, errno, "cannot move %s back to %s", aside, dir);
+        return st;
+    }
+    if (was_there) move_others(aside, dir);
+    return ST_OK;
+}
+
 /* Fetches into `work` (an empty directory beside dir) and gives it dir's name. */
 static status fetch_into(const char *work, const char *dir, err *e)
 {
@@ -116,9 +156,7 @@ static status fetch_into(const char *work, const char *dir, err *e)
     const char *from = buf_cstr(&fetched), *aside = buf_cstr(&old);
     status st = from && aside ? run(fetch_script, work, e) : err_nomem(e, "fetching the model");
     if (st == ST_OK) st = model_files_check(from, e);
-    if (st == ST_OK && rename(dir, aside) && errno != ENOENT)
-        st = err_sys(e, errno, "cannot move the old %s away", dir);
-    if (st == ST_OK && rename(from, dir)) st = err_sys(e, errno, "cannot make %s", dir);
+    if (st == ST_OK) st = take_place(from, dir, aside, e);
     buf_release(&fetched);
     buf_release(&old);
     return st;
@@ -161,12 +199,39 @@ static status fetch_beside(const char *dir, const logger *log, err *e)
     return st;
 }
 
-status model_files_fetch(const char *dir, const logger *log, err *e)
+static bool is_empty(const char *dir)
+{
+    struct dirent *entry;
+    DIR *d = opendir(dir);
+    if (!d) return errno == ENOENT;
+    bool empty = true;
+    while ((entry = readdir(d)))
+        empty &= strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(d);
+    return empty;
+}
+
+/* A directory that somebody named may hold anything.  What is to be replaced there must be the
+ * published model: by its weights, for others have its vocabulary, too. */
+static bool may_replace(const char *dir, const char *configured)
+{
+    const char *kept = getenv("TAMIS_MODEL_DIR");
+    err ignored = {0};
+    const bool is_named = *configured || (kept && strcmp(kept, dir) == 0);
+    return !is_named || is_empty(dir) || check_file(dir, 0, &ignored) == ST_OK;
+}
+
+status model_files_fetch(const char *dir, const char *configured, const logger *log, err *e)
 {
     if (is_there(dir)) {
         log_say(log, LOG_INFO, "the model is there already, and right");
         return ST_OK;
     }
+    if (!may_replace(dir, configured))
+        return err_set(e, ST_USAGE,
+                       "%s holds something else than the published model: move that away, or let "
+                       "embed.model or TAMIS_MODEL_DIR name another directory",
+                       dir);
     size_t n = strlen(dir);
     while (n > 1 && dir[n - 1] == '/') n--;
     char *plain = strndup(dir, n);

@@ -586,7 +586,7 @@ tamis_status tamis_model_fetch(tamis *t, char **out, tamis_error *error)
     err e = {0};
     tamis_status got = tamis_model_path(t, out, error);
     if (got) return got;
-    status st = model_files_fetch(*out, &t->log, &e);
+    status st = model_files_fetch(*out, t->config.embed.model, &t->log, &e);
     if (st) {
         free(*out);
         *out = NULL;

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pathlib
 import resource
 import shutil
 import signal
@@ -549,9 +550,9 @@ def fetch(run, tmp_path, model_dir):
     (tmp_path / "bin" / "python3").chmod(0o755)
     env = {"PATH": "%s:%s" % (tmp_path / "bin", os.environ["PATH"])}
 
-    def call(name):
-        return run("model", "fetch", "--verbose", "--set", "embed.model=%s" % name, env=env,
-                   status=0)
+    def call(name, status=0, **more):
+        return run("model", "fetch", "--verbose", "--set", "embed.model=%s" % name,
+                   env={**env, **more}, status=status)
     return call
 
 
@@ -569,6 +570,37 @@ def test_fetching_a_model(run, tmp_path, fetch, name):
         assert embed().status == 1
         assert "already" not in fetch(name).err
         assert embed().status == 0
+    assert not list(tmp_path.rglob(".fetch-*"))
+
+
+def bytes_of(directory):
+    return {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*")
+            if path.is_file()}
+
+
+def test_fetching_takes_nothing_away(tmp_path, fetch, small, model_dir):
+    """A model of one's own, other files, a file where a directory is meant."""
+    own = tmp_path / "own"
+    shutil.copytree(small, own)
+    was = bytes_of(own)
+    check_fails(fetch("own", 2), 2, "own", "published")
+    check_fails(fetch("", 2, TAMIS_MODEL_DIR=str(own)), 2, "own", "published")
+    (own / "model.safetensors").unlink()
+    del was[(own / "model.safetensors").relative_to(own)]
+    check_fails(fetch("own", 2), 2, "own", "published")
+    assert bytes_of(own) == was
+    (tmp_path / "file").write_bytes(b"mine")
+    check_fails(fetch("file", 2), 2, "file", "published")
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    (tmp_path / "empty").mkdir()
+    fetch("empty")
+    for name, place in ("empty", "empty"), ("", "cache/tamis/all-MiniLM-L6-v2"):
+        fetch(name, XDG_CACHE_HOME=str(tmp_path / "cache"), TAMIS_MODEL_DIR=None)
+        place = tmp_path / place
+        (place / "notes.txt").write_bytes(b"mine")
+        (place / "vocab.txt").unlink()
+        fetch(name, XDG_CACHE_HOME=str(tmp_path / "cache"), TAMIS_MODEL_DIR=None)
+        assert bytes_of(place) == {**bytes_of(model_dir), pathlib.Path("notes.txt"): b"mine"}
     assert not list(tmp_path.rglob(".fetch-*"))
 
 
