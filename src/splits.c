@@ -99,7 +99,7 @@ static void tell_sizes(const job *j, const split_input *in, const split_sizes *s
 {
     for (int k = 0; k < SPLIT_NONE; k++) {
         double share = (double)sizes->rows[k] / (double)in->n;
-        if (fabs(share - in->shares[k]) <= 0.02) continue;
+        if (fabs(share - in->shares[k]) <= SPLIT_TOLERANCE) continue;
         log_say(j->log, LOG_WARNING,
                 "split: %s has %.1f %% of the rows and not %.1f %%: %llu groups of rows must stay "
                 "together, the largest of %llu rows",

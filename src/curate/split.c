@@ -1,8 +1,9 @@
 /* split.c - parts by hash, so that they neither depend on order nor change for no reason.
  *
  * Groups stand in a line by their hash; two cuts make three parts of it (a third one, what is
- * in none).  Where the hashes put the cuts they never move a group when others come; only where
- * a part would be off by more than two points they are moved, and then as little as will do. */
+ * in none), and large groups are in the first.  Where the hashes put the cuts they never move a
+ * group when others come; only where a part would be off by more than two points the large groups
+ * are shared out by size, and the cuts through the others moved as little as will do. */
 #include "curate/split.h"
 
 #include <math.h>
@@ -16,12 +17,13 @@ typedef struct group {
     uint64_t hash; /* the lowest of its ids' */
     uint32_t root;
     uint64_t rows;
-    bool is_large;
+    bool is_large; /* more than one row in fifty */
+    unsigned char part;
 } group;
 
 typedef struct line {
     group *groups; /* [n] large ones first, then by hash */
-    size_t n;
+    size_t n, n_large;
     uint64_t n_rows, n_large_rows;
     uint64_t *before; /* [n + 1] rows of the groups before a place */
 } line;
@@ -67,7 +69,9 @@ static status make_line(const split_input *in, line *l, uint32_t *group_of, err 
     l->n_rows = in->n;
     for (size_t k = 0; k < l->n; k++) {
         l->groups[k].is_large = l->groups[k].rows * 50 > l->n_rows;
-        if (l->groups[k].is_large) l->n_large_rows += l->groups[k].rows;
+        if (!l->groups[k].is_large) continue;
+        l->n_large++;
+        l->n_large_rows += l->groups[k].rows;
     }
     qsort(l->groups, l->n, sizeof *l->groups, in_line);
     for (size_t k = 0; k < l->n; k++) l->before[k + 1] = l->before[k] + l->groups[k].rows;
@@ -91,12 +95,12 @@ static double miss(const line *l, size_t cut, double share)
     return (double)l->before[cut] / (double)l->n_rows - share;
 }
 
-/* The nearest cut that is off by a point at most, or the best there is. */
+/* The nearest cut behind the large groups that is off by a point at most, or the best there is. */
 static size_t move_cut(const line *l, size_t cut, double share)
 {
     size_t best = cut;
     while (cut < l->n && miss(l, cut, share) < -0.01) cut++;
-    while (cut > 0 && miss(l, cut, share) > 0.01) cut--;
+    while (cut > l->n_large && miss(l, cut, share) > 0.01) cut--;
     if (fabs(miss(l, cut, share)) < fabs(miss(l, best, share))) best = cut;
     if (cut < l->n && fabs(miss(l, cut + 1, share)) < fabs(miss(l, best, share))) best = cut + 1;
     return best;
@@ -108,10 +112,56 @@ static bool off(const line *l, const size_t *cuts, const double *shares)
     bool far = false;
     for (int k = 0; k < SPLIT_NONE; k++) {
         uint64_t rows = l->before[cuts[k]] - before;
-        far |= fabs((double)rows / (double)l->n_rows - shares[k]) > 0.02;
+        far |= fabs((double)rows / (double)l->n_rows - shares[k]) > SPLIT_TOLERANCE;
         before = l->before[cuts[k]];
     }
     return far;
+}
+
+/* Where a large group goes: to train if it has room or no part ever had, else to the part that
+ * lacks most.  left: [SPLIT_NONE + 1] the rows that the parts lack; whole: all that they want. */
+static int part_of_large(const group *g, const double *left, const double *whole, double slack)
+{
+    int most = 0;
+    bool hopeless = true;
+    for (int k = 0; k <= SPLIT_NONE; k++) {
+        if (left[k] > left[most]) most = k;
+        hopeless &= (double)g->rows > whole[k] + fmax(slack, 1);
+    }
+    return hopeless || (double)g->rows <= left[SPLIT_TRAIN] + slack ? SPLIT_TRAIN : most;
+}
+
+/* Shares the large groups out, the largest first; left: what the parts lack then. */
+static void share_out_large(line *l, double *left)
+{
+    double whole[SPLIT_NONE + 1];
+    memcpy(whole, left, sizeof whole);
+    for (size_t k = 0; k < l->n_large; k++) l->groups[k].part = SPLIT_NONE + 1;
+    for (size_t done = 0; done < l->n_large; done++) { /* fewer than fifty */
+        group *g = NULL;
+        for (size_t k = 0; k < l->n_large; k++) {
+            group *one = &l->groups[k];
+            if (one->part > SPLIT_NONE && (!g || one->rows > g->rows)) g = one;
+        }
+        g->part = (unsigned char)part_of_large(g, left, whole, (double)l->n_rows / 50);
+        left[g->part] -= (double)g->rows;
+    }
+}
+
+/* Where the parts are off: the large groups by size, then cuts through the others. */
+static void share_out(line *l, const double *shares, size_t *cuts)
+{
+    double n = (double)l->n_rows, n_small = (double)(l->n_rows - l->n_large_rows);
+    double left[SPLIT_NONE + 1], lacking = 0, upto = 0, rest = 1;
+    for (int k = 0; k < SPLIT_NONE; rest -= shares[k++]) left[k] = shares[k] * n;
+    left[SPLIT_NONE] = rest > 1e-9 ? rest * n : 0;
+    share_out_large(l, left);
+    for (int k = 0; k <= SPLIT_NONE; k++) lacking += left[k] = fmax(left[k], 0);
+    for (int k = 0; k < SPLIT_NONE; k++) {
+        upto += lacking > 0 ? left[k] / lacking * n_small : 0;
+        double share = ((double)l->n_large_rows + upto) / n;
+        cuts[k] = move_cut(l, cut_by_hash(l, share), share);
+    }
 }
 
 status split_assign(const split_input *in, unsigned char *out, split_sizes *sizes, err *e)
@@ -124,18 +174,16 @@ status split_assign(const split_input *in, unsigned char *out, split_sizes *size
     status st = group_of ? make_line(in, &l, group_of, e) : err_nomem(e, "splitting");
     if (st == ST_OK && in->n) {
         for (int k = 0; k < SPLIT_NONE; k++) cuts[k] = cut_by_hash(&l, upto += in->shares[k]);
-        bool far = off(&l, cuts, in->shares);
+        if (off(&l, cuts, in->shares)) share_out(&l, in->shares, cuts);
         upto = 0;
         for (int k = 0; k < SPLIT_NONE; k++) {
             upto += in->shares[k];
-            if (upto > 1 - 1e-9)
-                cuts[k] = l.n;
-            else if (far)
-                cuts[k] = move_cut(&l, cuts[k], upto);
+            if (upto > 1 - 1e-9) cuts[k] = l.n;
             if (k && cuts[k] < cuts[k - 1]) cuts[k] = cuts[k - 1];
         }
-        for (size_t k = 0, part = 0; k < l.n; k++) {
-            while (part < SPLIT_NONE && k >= cuts[part]) part++;
+        for (size_t k = 0, at = 0; k < l.n; k++) {
+            while (at < SPLIT_NONE && k >= cuts[at]) at++;
+            size_t part = k < l.n_large ? l.groups[k].part : at;
             group_of[l.groups[k].root] = (uint32_t)part;
             sizes->rows[part] += l.groups[k].rows;
             if (l.groups[k].rows > sizes->largest) sizes->largest = l.groups[k].rows;

@@ -9,6 +9,9 @@
 
 typedef enum split_part { SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST, SPLIT_NONE } split_part;
 
+/* Two points; 32 of 100 are no more than that from 0.3. */
+#define SPLIT_TOLERANCE (0.02 + 1e-9)
+
 /* "train", "valid", "test", "none". */
 extern const char *const split_names[SPLIT_NONE + 1];
 
@@ -25,8 +28,10 @@ typedef struct split_sizes {
 
 /* out: [n].  A group's part is decided by the lowest hash of an id in it, so it stays when rows
  * come that are not in the group.  A group of more than one row in fifty goes to train.
- * Where the shares that come out are off by more than two points, groups nearest to the line
- * change sides until they are within one, if groups allow. */
+ * Where the shares that come out are off by more than two points, such groups go, the largest
+ * first, to train while there is room, then to the part that lacks most; one that is larger than
+ * any part goes to train all the same.  Of the others those nearest to the line change sides until
+ * the shares are within a point, if groups allow. */
 status split_assign(const split_input *in, unsigned char *out, split_sizes *sizes, err *e) MUST_USE;
 
 #endif

@@ -7,6 +7,7 @@ import random
 import oracle
 import pytest
 from conftest import check_fails
+from test_run import conversation, raw
 
 PARTS = ["train", "valid", "test"]
 
@@ -118,6 +119,28 @@ def test_sizes_and_steadiness(make_place, demo):
     common = parts[0].keys() & parts[1].keys()
     moved = sum(parts[0][k] != parts[1][k] for k in common)
     assert len(common) > 300 and moved < len(common) * 0.05, (moved, len(common))
+
+
+@pytest.mark.parametrize("sizes, shares", [
+    ([35, 14, 14, 10, 8, 6, 5] + [1] * 35, (0.3, 0.3, 0.4)),
+    ([34, 14, 10, 8, 7, 6] + [1] * 36, (0.5, 0.2, 0.1)),
+    ([60, 20, 12] + [1] * 28, (0.1, 0.2, 0.7)),
+    ([80] + [1] * 20, (0.1, 0.1, 0.8))])
+def test_large_groups(make_place, demo, sizes, shares):
+    """They are shared out so that each part has its size where that can be."""
+    texts = iter(dict.fromkeys(m["text"] for r in demo.first for m in json.loads(r)["messages"]
+                               if m["from"] == "user"))
+    raws = [raw(conversation("int_%d" % k, messages=[
+        {"from": who, "text": next(texts) if who == "user" else "Yes"}
+        for _ in range(size) for who in ("user", "bot")])) for k, size in enumerate(sizes)]
+    place, summary = run_split(make_place, raws, {"threshold": 1}, threshold=1,
+                               **dict(zip(PARTS, shares)))
+    n = summary["turns"]["kept"]
+    assert n >= 0.97 * sum(sizes) and summary["split"]["groups"] == len(sizes)
+    for name, share in zip(PARTS, shares):
+        assert abs(summary["split"][name] / n - share) <= 0.02 + 1e-9, summary["split"]
+    assert "warning" not in place.run("export", status=0).err
+    place.run("verify", status=0)
 
 
 def test_groups_that_do_not_allow_it(make_place, demo):
