@@ -37,7 +37,7 @@ enum {
     N_BITS,
     BLOCK = 4 * SCAN_QUERIES, /* entries */
     STRIP = 8 * SCAN_QUERIES, /* entries that one thread looks for at a time */
-    SHORT_STRIP = STRIP / 4,  /* at the end of a stretch, so that threads end together */
+    SHORT_STRIP = STRIP / 8,  /* at the end of a stretch, so that threads end together */
     STRETCH = 8 * STRIP
 };
 
