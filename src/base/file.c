@@ -126,7 +126,8 @@ static status sync_directory(const char *path, err *e)
     return st;
 }
 
-static const char TEMP_MARK[] = ".tamis-", TEMP_END[] = "XXXXXX";
+/* As nobody calls a file of his own: out.tamis-backup is one. */
+static const char TEMP_MARK[] = ".~tamis-", TEMP_END[] = "XXXXXX";
 
 /* Removes what a killed run left beside `path`: files of our naming that nobody holds. */
 static void remove_leftovers(const char *path)

@@ -509,8 +509,8 @@ static void test_file_is_replaced_whole(void **state)
 static void test_leftovers_are_removed(void **state)
 {
     (void)state;
-    static const char *const names[] = {"out.tamis-aB3dEf", "out.tamis-short", "out.backup",
-                                        "out.csv.tamis-aB3dEf"};
+    static const char *const names[] = {"out.~tamis-aB3dEf", "out.~tamis-short", "out.backup",
+                                        "out.csv.~tamis-aB3dEf", "out.tamis-backup"};
     enum { N = sizeof names / sizeof *names };
     char dir[] = "/tmp/tamis-test-XXXXXX", path[N + 1][96], hex[SHA256_HEX];
     err e = {0};
