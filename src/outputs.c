@@ -55,7 +55,7 @@ static status take(taken *t, const char *path, const char *by, const char *more,
 
 static status take_store(taken *t, const char *url, err *e)
 {
-    static const char *const ends[STORE_FILES] = {"", "-wal", "-shm", "-lock", "-new"};
+    static const char *const ends[STORE_FILES] = {"", "-wal", "-shm", "-lock", "-~new"};
     status st = ST_OK;
     for (int i = 0; st == ST_OK && i < STORE_FILES; i++) {
         buf path = {0};

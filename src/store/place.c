@@ -50,7 +50,7 @@ status place_find(place *p, const char *url, err *e)
     p->path = p->name ? file_resolve(url) : NULL;
     if (p->name && !p->path) return err_sys(e, errno, "cannot open the store %s", url);
     p->lock_path = p->path ? joined(p->path, "-lock") : NULL;
-    p->new_path = p->path ? joined(p->path, "-new") : NULL;
+    p->new_path = p->path ? joined(p->path, "-~new") : NULL;
     if (!p->lock_path || !p->new_path) return err_nomem(e, "opening the store");
     return place_look(p, e);
 }

@@ -11,7 +11,7 @@ typedef struct place {
     char *name;      /* as the user wrote it, for messages */
     char *path;      /* absolute, links resolved: what locks and names are made of */
     char *lock_path; /* `path`-lock */
-    char *new_path;  /* `path`-new: a store that is being made */
+    char *new_path;  /* `path`-~new: a store that is being made; nobody calls one of his own so */
     bool is_there;   /* a regular file that is not empty */
     int lock;        /* held while >= 0 */
 } place;

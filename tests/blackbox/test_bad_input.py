@@ -663,6 +663,16 @@ def test_store_below_a_file(done):
     fails(done, 1, "out.csv/x.db", args=["run", "--set", "store.url=out.csv/x.db"])
 
 
+def test_a_store_of_a_like_name(run, few, tmp_path):
+    """Making one store takes no other away."""
+    (tmp_path / "few.jsonl").write_bytes(b"\n".join(few))
+    for name in "tamis.db-new", "tamis.db.new", "tamis.db":
+        run("import", "--set", "store.url=" + name, "few.jsonl", status=0)
+    for name in "tamis.db-new", "tamis.db.new", "tamis.db":
+        found = run("status", "--json", "--set", "store.url=" + name, status=0).json()
+        assert found["interactions"] == len(few)
+
+
 def test_store_that_is_a_directory(done):
     (done.dir.parent / "directory").mkdir()
     fails(done, 1, "directory", args=["run", "--set", "store.url=%s/directory" % done.dir.parent])

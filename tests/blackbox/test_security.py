@@ -132,7 +132,7 @@ def test_a_planted_link_is_not_followed(place):
     (place.dir / "tamis.db-lock").symlink_to(victim)
     check_fails(place.run("run"), 1, "tamis.db-lock")
     (place.dir / "tamis.db-lock").unlink()
-    (place.dir / "tamis.db-new").symlink_to(victim)
+    (place.dir / "tamis.db-~new").symlink_to(victim)
     place.run("run", status=0)
     assert victim.read_text() == "as it was" and not victim.is_symlink()
 
