@@ -67,13 +67,6 @@ static bool card_groups(const groups *g, size_t n)
     return wide || (alike && g->size[0] <= 2);
 }
 
-/* Whether a comma, a colon or a slash stands there: what is beyond is another card, or the card's
- * date ("4111111111111111,12/27"). */
-static bool divides(char c)
-{
-    return c == ',' || c == ':' || c == '/';
-}
-
 /* How many of the groups make a card, the most that do; 0: none. */
 static size_t card_length(str t, const groups *g)
 {
@@ -83,7 +76,7 @@ static size_t card_length(str t, const groups *g)
         /* What goes on with a dash or a point is a longer number; behind a blank may come the
          * card's date. */
         bool goes_on = n < g->n && g->separator[n] != ' ' && g->separator[n] != '/';
-        bool ends = number_ends(t, g->end[n - 1]) || divides(byte_at(t, g->end[n - 1]));
+        bool ends = number_ends(t, g->end[n - 1]) || parts_numbers(byte_at(t, g->end[n - 1]));
         if (!goes_on && ends && card_groups(g, n) && is_brand(g->digits, (int)digits) &&
             luhn(g->digits, digits))
             return n;
@@ -101,7 +94,7 @@ void scan_cards(str t, spans *out)
         }
         groups g;
         size_t n = 0;
-        if (number_begins(t, i) || (i && divides(t.p[i - 1]))) {
+        if (number_begins(t, i) || (i && parts_numbers(t.p[i - 1]))) {
             groups_read(t, i, false, LONGEST_CARD, &g);
             n = card_length(t, &g);
         }

@@ -42,6 +42,12 @@ static size_t groups_within(str t, const groups *g, size_t lo, size_t hi)
     return 0;
 }
 
+/* Behind a number that is known by its form another one may follow. */
+static bool ends(str t, const groups *g, size_t n)
+{
+    return number_ends(t, g->end[n - 1]) || parts_numbers(byte_at(t, g->end[n - 1]));
+}
+
 /* Three, three and four digits: an area code from 200 on and no 411; an exchange from 100 on, for
  * none is below 200 but in numbers that are made up, 555-123-4567. */
 static bool is_nanp(const char *d)
@@ -54,8 +60,10 @@ static size_t international(str t, const groups *g, bool plus)
 {
     if (!g->n || g->digits[0] == '0') return 0;
     if (g->digits[0] != '1') return groups_within(t, g, 8, MOST_DIGITS);
-    size_t n = groups_within(t, g, 11, 11);
-    return n && (plus || is_nanp(g->digits + 1)) ? n : 0;
+    size_t n = g->n;
+    while (n && digits_of(g, n) > 11) n--;
+    bool is_one = n && digits_of(g, n) == 11 && ends(t, g, n);
+    return is_one && (plus || is_nanp(g->digits + 1)) ? n : 0;
 }
 
 /* 415-555-2671, (415) 555 2671, 1.415.555.2671: the groups that make it. */
@@ -65,7 +73,7 @@ static size_t north_american(str t, const groups *g)
     size_t n = lead + 3;
     if (g->n < n || g->size[lead] != 3 || g->size[lead + 1] != 3 || g->size[lead + 2] != 4)
         return 0;
-    return is_nanp(g->digits + lead) && number_ends(t, g->end[n - 1]) ? n : 0;
+    return is_nanp(g->digits + lead) && ends(t, g, n) ? n : 0;
 }
 
 /* 020 7946 0958, 030/1234567, 06 12 34 56 78, 07700900123. */
@@ -82,6 +90,7 @@ static size_t with_trunk(str t, const groups *g)
 static size_t national(str t, size_t at, const groups *g)
 {
     size_t n = north_american(t, g);
+    if (!n && !number_begins(t, at)) return 0;
     if (!n && !begins_with_date(g)) n = with_trunk(t, g);
     char before = at ? t.p[at - 1] : '\0';
     if (before == ' ' && at > 1 && is_digit(t.p[at - 2])) return 0; /* the rest of something */
@@ -96,7 +105,8 @@ static size_t phone_at(str t, size_t at)
     groups g = {0};
     size_t n = 0, first = at;
     bool plus = t.p[at] == '+', zeros = t.p[at] == '0' && byte_at(t, at + 1) == '0';
-    if (!number_begins(t, at)) return 0;
+    bool begins = number_begins(t, at);
+    if (!begins && (plus || zeros || !at || !parts_numbers(t.p[at - 1]))) return 0;
     if (zeros && at > 1 && t.p[at - 1] == ' ' && is_digit(t.p[at - 2])) return 0;
     if (plus || zeros) {
         first += plus ? 1 : 2;

@@ -30,6 +30,13 @@ static inline char byte_at(str t, size_t at)
 bool number_begins(str t, size_t at);
 bool number_ends(str t, size_t at);
 
+/* Whether a comma, a colon or a slash stands there, which parts numbers that are known by their
+ * form ("4111111111111111,12/27", "415-555-2671/415-555-2672"). */
+static inline bool parts_numbers(char c)
+{
+    return c == ',' || c == ':' || c == '/';
+}
+
 /* The length in bytes of a separator (' ', '-', '.', '/', or a relation of them such as a
  * no-break space), 0 if there is none; *kind: which of the four. */
 size_t separator_at(str t, size_t at, char *kind);
