@@ -90,10 +90,12 @@ static size_t with_trunk(str t, const groups *g)
 static size_t national(str t, size_t at, const groups *g)
 {
     size_t n = north_american(t, g);
+    bool is_tight = n && g->separator[n - 1] != ' '; /* CA 94110 415-555-2671 */
     if (!n && !number_begins(t, at)) return 0;
     if (!n && !begins_with_date(g)) n = with_trunk(t, g);
     char before = at ? t.p[at - 1] : '\0';
-    if (before == ' ' && at > 1 && is_digit(t.p[at - 2])) return 0; /* the rest of something */
+    bool is_rest = before == ' ' && at > 1 && is_digit(t.p[at - 2]);
+    if (is_rest && !is_tight) return 0;
     int said = before == '#' || before == '$' ? -1 : nearest_word(t, at, &words);
     if (n) return said < 0 ? 0 : n;
     return said > 0 && !begins_with_date(g) ? groups_within(t, g, 7, MOST_DIGITS) : 0;
