@@ -1,13 +1,15 @@
 /* verdicts.c - the verdicts of the last curation, kept in the store under what they depend on.
  *
- * Under the whole key they are taken as they are, from one value ("curation.verdicts": for each row,
- * in final order, the row it is a duplicate of in four bytes and its score in eight, little-endian);
- * the table of verdicts says the same by id, for whoever asks about one turn.  Under another they still spare most of the work
- * if vectors, threshold and domain are the same ("curation.rule"): a turn whose bot and text (and
- * answer, with dedup.answers = distinct) did not change ("curation.texts": 16 bytes of a SHA-256
- * for each row, in final order) keeps what was found out about it ("curation.seconds": for each row
- * greedy_options.second, in the same form), and the deduplication decides anew only what can have changed.  So that is good for new and forgotten
- * interactions, late ratings, another minimum. */
+ * Under the whole key they are taken as they are, from one value ("curation.verdicts": for each
+ * row, in final order, the row it is a duplicate of in four bytes and its score in eight,
+ * little-endian); the table of verdicts says the same by id, for whoever asks about one turn.
+ *
+ * Under another they still spare most of the work if vectors, threshold and domain are the same
+ * ("curation.rule"): a turn whose bot and text (and answer, with dedup.answers = distinct) did not
+ * change ("curation.texts": 16 bytes of a SHA-256 for each row, in final order) keeps what was
+ * found out about it ("curation.seconds": for each row greedy_options.second, in the same form),
+ * and the deduplication decides anew only what can have changed.  So that is good for new and
+ * forgotten interactions, late ratings, another minimum. */
 #include "verdicts.h"
 
 #include <stdlib.h>

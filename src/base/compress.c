@@ -173,8 +173,8 @@ static status detect(instream *s, err *e)
     }
     bool skippable = s->n >= 4 && (s->piece[0] & 0xf0) == 0x50 && /* pzstd begins with one */
                      memcmp(s->piece + 1, "\x2a\x4d\x18", 3) == 0;
-    /* All that zlib takes: deflate, and no reserved flag.  A float may begin with the first two bytes,
-     * but hardly with the others, which make it less than 2^-64. */
+    /* All that zlib takes: deflate, and no reserved flag.  A float may begin with the first two
+     * bytes, but hardly with the others, which make it less than 2^-64. */
     bool deflated = s->n < 4 || (s->piece[2] == 8 && !(s->piece[3] & 0xe0));
     if (begins(s, "\x1f\x8b", 2) && deflated) {
         s->kind = GZIP;
