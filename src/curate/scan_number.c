@@ -133,12 +133,13 @@ void scan_ssns(str t, spans *out)
             continue;
         }
         groups g;
-        if (number_begins(t, i)) {
+        if (number_begins(t, i) || (i && parts_numbers(t.p[i - 1]))) {
             groups_read(t, i, false, SSN_DIGITS, &g);
-            if (g.n_digits == SSN_DIGITS && number_ends(t, g.end[g.n - 1]) && is_ssn(g.digits) &&
-                ssn_form(t, i, &g)) {
-                spans_add(out, i, g.end[g.n - 1], SCAN_SSN);
-                i = g.end[g.n - 1];
+            size_t end = g.n_digits == SSN_DIGITS ? g.end[g.n - 1] : 0;
+            bool ends = end && (number_ends(t, end) || parts_numbers(byte_at(t, end)));
+            if (ends && is_ssn(g.digits) && ssn_form(t, i, &g)) {
+                spans_add(out, i, end, SCAN_SSN);
+                i = end;
             }
         }
         while (is_digit(byte_at(t, i))) i++;
