@@ -164,7 +164,10 @@ static status look_at_input(running *x, err *e)
     if (there && j->removed && stat(j->removed, &s) == 0 && s.st_dev == x->was.st_dev &&
         s.st_ino == x->was.st_ino)
         return err_set(e, ST_USAGE, "--removed %s: that is the input", j->removed);
-    return ST_OK;
+    file_out f = {0};
+    status st = j->removed ? file_begin(&f, j->removed, e) : ST_OK; /* before the work is done */
+    file_abort(&f);
+    return st;
 }
 
 static status read_rows(running *x, isa set, pool *p, err *e)

@@ -324,6 +324,8 @@ def test_other_failures(dedup, run, tmp_path):
     assert (tmp_path / "ok").read_bytes() == b'{"text": "a"}\n'
     check_fails(dedup(b"", "--removed", "no/such/place", "ok", status=1), 1, "no/such/place")
     check_fails(run("--set", "embed.model=none", "dedup", "ok", status=1), 1, "none")
+    early = run("--set", "embed.model=none", "dedup", "--removed", "no/such/place", "ok", status=1)
+    check_fails(early, 1, "no/such/place")
     with open("/dev/full", "wb") as full:
         result = dedup(b"", "--removed", "gone.jsonl", "ok", status=1, stdout=full)
     assert "cannot write" in result.err
