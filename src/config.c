@@ -510,10 +510,12 @@ static void describe(const config *c, const char *const *sections, buf *out)
         bool matters = false;
         for (const char *const *s = sections; *s; s++) matters |= strcmp(k->section, *s) == 0;
         if (!matters || k->type == KEY_SIZE) continue;
+        buf_fmt(out, "%s.%s=", k->section, k->name);
         if (k->type == KEY_NUMBER || k->type == KEY_COUNT)
-            buf_fmt(out, "%s.%s=%.17g\n", k->section, k->name, *(const double *)value);
+            number_write_json(out, *(const double *)value);
         else
-            buf_fmt(out, "%s.%s=%s\n", k->section, k->name, *(const char *const *)value);
+            buf_z(out, *(const char *const *)value);
+        buf_char(out, '\n');
     }
 }
 

@@ -1,7 +1,8 @@
 /* manifest.c - the manifest of an export: files, configuration, model, counts, version.
  *
  * Left out is what differs between two machines that do the same: where the model lies (its
- * fingerprint is there), where the store is, how the source is reached. */
+ * fingerprint is there), where the key of hashes (so is a mark of it), where the store is, how the
+ * source is reached. */
 #include "manifest.h"
 
 #include "base/file.h"
@@ -23,6 +24,12 @@ static status write_model(const job *j, buf *b, err *e)
     return st;
 }
 
+static bool is_of_machine(str key)
+{
+    return str_eq(key, STR("embed.model")) || str_eq(key, STR("redact.key_file")) ||
+           str_eq(key, STR("redact.key_env"));
+}
+
 /* The lines "section.key=value" of what the data set and the files depend on. */
 static void write_configuration(const job *j, buf *b)
 {
@@ -34,7 +41,7 @@ static void write_configuration(const job *j, buf *b)
     for (str rest = buf_view(&all), line; str_cut(&rest, '\n', &line);) {
         const char *eq = memchr(line.p, '=', line.n);
         str key = {line.p, eq ? (size_t)(eq - line.p) : line.n};
-        if (!eq || str_eq(key, STR("embed.model"))) continue;
+        if (!eq || is_of_machine(key)) continue;
         buf_z(b, before);
         js_write_string(b, key);
         buf_z(b, ": ");
