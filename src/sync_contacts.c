@@ -99,6 +99,7 @@ static status take_contact(reading *r, str raw, err *e)
     if (st) return st;
     if (forgotten) return add_part(r, raw, true, p.conversation, e); /* counted, and no more */
     st = is_known(r, p.conversation, raw, &known, e);
+    if (known) r->n_in_a_row = 0; /* its messages came, some time */
     if (st || known) return st;
     st = source_get_messages(r->source, p.conversation, &r->memory, &messages, &n, &how, e);
     if (how == MESSAGES_ODD) return pass_over(r, p.conversation, read.at, e);

@@ -446,3 +446,21 @@ def test_doctor(serve, talks):
 def test_wrong_key(serve, talks):
     check_fails(serve(talks).run("run", env={"TAMIS_ACCESS_KEY_SECRET": "old"}), 4,
                 "access_key_id")
+
+
+def test_contacts_that_fail_apart(serve, talks):
+    """What lies between them is known in the second sync: they are still not one after the
+    other, and what came later is read."""
+    place = serve(talks).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(*(contacts[k]["id"] for k in (5, 20, 40, 50))), faults.status(500))
+    run(place, "sync", status=3)
+    assert stored(place) == 56
+    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=5)
+    place.tenant.add(dfo.rows_of([conversation("c_late", said="Of later", timestamp=stamp(now))]))
+    line = run(place, "sync", status=3).lines[-1]
+    assert stored(place) == 57, "what came later is held up"
+    assert "4 contacts" in line
+    place.tenant.heal()
+    run(place, "sync", status=0)
+    assert stored(place) == 61
