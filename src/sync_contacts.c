@@ -36,6 +36,7 @@ typedef struct reading {
     arena memory; /* of the page */
     gathering gathering;
     instant hole; /* of the oldest contact passed over since the slice was planned; INSTANT_MAX */
+    instant owed, cursor; /* the hole, and how far was read, when it was planned */
     unsigned n_passed, n_in_a_row;
     buf passed;      /* the id of the first, in this run */
     buf page_passed; /* ids of those of the page, each in a line */
@@ -74,6 +75,8 @@ static status pass_over(reading *r, str contact, instant at, err *e)
 {
     if (++r->n_in_a_row == ODD_IN_A_ROW) return e->code;
     log_say(r->o->log, LOG_INFO, "contact %.*s: %.800s", STR_FMT(contact), e->msg);
+    if (instant_cmp(at, r->o->since) <= 0)
+        return ST_OK; /* a service gave more than was asked for */
     if (!r->n_passed++) buf_str(&r->passed, contact);
     buf_str(&r->page_passed, contact);
     buf_char(&r->page_passed, '\n');
@@ -184,6 +187,14 @@ static status start_over(reading *r, err *e)
     return st;
 }
 
+/* A slice that ends before what was read already, for a clock is behind, may not find what is
+ * owed: so it stays. */
+static void keep_owed(reading *r)
+{
+    bool ends_before = instant_cmp(r->slice.hi, r->cursor) < 0;
+    if (ends_before && instant_cmp(r->owed, r->hole) < 0) r->hole = r->owed;
+}
+
 static status read_page(reading *r, bool fresh, slice_next *next, const char **why, err *e)
 {
     bool expired = false;
@@ -200,6 +211,7 @@ static status read_page(reading *r, bool fresh, slice_next *next, const char **w
     instant settled = instant_add(r->page.server_date, -r->o->settle);
     if (fresh && r->page.has_server_date && instant_cmp(settled, r->slice.hi) < 0)
         r->slice.hi = settled;
+    if (fresh) keep_owed(r);
     r->parts = NULL;
     r->n_parts = r->cap_parts = 0;
     buf_clear(&r->page_passed);
@@ -259,6 +271,7 @@ static status begin(reading *r, bool *fresh, err *e)
 {
     bool found, has_token;
     store *s = r->gathering.store;
+    const sync_options *o = r->o;
     sync_known k = {.newest = INSTANT_MIN, .lowest = INSTANT_MIN};
     status st = store_open_slice(s, buf_view(&r->name), &r->slice, &found, e);
     if (st == ST_OK) st = recall_hole(r, e);
@@ -268,10 +281,14 @@ static status begin(reading *r, bool *fresh, err *e)
     if (found) return store_get(s, r->key.p, &r->token, &has_token, e);
     st = store_cursor(s, buf_view(&r->name), &k.newest, &k.lowest, &k.found, e);
     if (st) return st;
-    r->slice = sync_plan(r->o, &k, instant_add(clock_now(), -r->o->settle), CONTACTS_PAGE);
-    bool is_wanted = instant_cmp(r->hole, r->o->since) >= 0;
-    if (is_wanted && instant_cmp(r->hole, r->slice.lo) < 0) r->slice.lo = r->hole;
+    r->slice = sync_plan(o, &k, instant_add(clock_now(), -o->settle), CONTACTS_PAGE);
+    /* It is of the oldest: others may be owed that source.since does not leave out. */
+    instant from = instant_cmp(r->hole, o->since) > 0 ? r->hole : o->since;
+    if (instant_cmp(from, r->slice.lo) < 0) r->slice.lo = from;
+    r->owed = r->hole;
+    r->cursor = k.newest;
     r->hole = INSTANT_MAX; /* in this slice again */
+    keep_owed(r);
     r->n_passed = 0;
     buf_clear(&r->passed);
     buf_clear(&r->next);

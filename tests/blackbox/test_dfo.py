@@ -464,3 +464,45 @@ def test_contacts_that_fail_apart(serve, talks):
     place.tenant.heal()
     run(place, "sync", status=0)
     assert stored(place) == 61
+
+
+def test_one_of_two_that_fail_is_given_up(serve, talks):
+    """A later source.since does without the older one; the newer is still owed."""
+    place = serve(talks).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(contacts[2]["id"], contacts[40]["id"]), faults.status(500))
+    run(place, "sync", status=3)
+    assert stored(place) == 58
+    place.configure(source={"since": contacts[3]["timestamp"]})
+    line = run(place, "sync", status=3).lines[-1]
+    assert contacts[40]["id"] in line
+    place.tenant.heal()
+    run(place, "sync", status=0)
+    assert stored(place) == 59
+
+
+@pytest.mark.parametrize("knows_dates", [True, "from", False, None])
+def test_what_is_given_up_where_dates_are_not_heeded(serve, talks, knows_dates):
+    place = serve(talks, knows_dates=knows_dates).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(contacts[2]["id"]), faults.status(500))
+    run(place, "sync", status=3)
+    place.configure(source={"since": contacts[3]["timestamp"]})
+    run(place, "sync", status=0)
+    assert stored(place) == 59
+
+
+@pytest.mark.matrix(19)
+def test_a_contact_fails_and_a_clock_is_set_back(serve, talks):
+    """A sync that ends before it does not find it: it is owed to the next."""
+    place = serve(talks).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(contacts[20]["id"], contacts[40]["id"]), faults.status(500))
+    run(place, "sync", status=3)
+    place.tenant.heal()
+    for k in (30, 10):
+        place.tenant.clock = lambda: instant(contacts[k]["timestamp"]) / 1e9
+        run(place, "sync")
+    place.tenant.clock = time.time
+    run(place, "sync", status=0)
+    assert stored(place) == 60

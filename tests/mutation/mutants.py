@@ -140,6 +140,6 @@ MUTANTS = [Mutant(*m) for m in [
      "    if (r->parts & (TAMIS_CURATE | TAMIS_EXPORT)) st =",
      ["test_bad_input.py -k beyond_what_is_waited"]),
     ("a contact that is passed over is not owed", "src/sync_contacts.c",
-     "r->slice.lo = r->hole;", "r->slice.lo = r->slice.lo;",
+     "r->slice.lo = from;", "r->slice.lo = r->slice.lo;",
      ["test_dfo.py -k one_contact_fails_always"]),
 ]]
