@@ -69,15 +69,18 @@ static list_query question(const reading *r)
     return q;
 }
 
-/* When the row that a question for one finds happened; *is_there false: there is none. */
+/* When the row that a question for one finds happened; *is_there false: there is none.  A row
+ * whose time cannot be read is one all the same: then *at is such that nothing is held empty. */
 static status ask_one(reading *r, const list_query *q, instant *at, bool *is_there, err *e)
 {
     err unused = {0};
     js *root = NULL;
     status st = source_get_list(r->source, q, &r->page, e);
     if (st) return st;
-    *is_there = r->page.n_records && js_parse(r->page.records[0], &root, &unused) == ST_OK &&
-                instant_parse(js_string(js_get(root, r->list->time_field)), at);
+    *is_there = r->page.n_records > 0;
+    if (*is_there && (js_parse(r->page.records[0], &root, &unused) ||
+                      !instant_parse(js_string(js_get(root, r->list->time_field)), at)))
+        *at = q->newest_first ? INSTANT_MAX : INSTANT_MIN;
     js_free(root);
     return ST_OK;
 }

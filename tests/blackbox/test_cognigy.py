@@ -504,3 +504,17 @@ def test_doctor(serve, talks):
     told = place.json("doctor", env=ENV, status=4)
     bad = [c for c in told["checks"] if c["status"] == "failed"]
     assert [c["name"] for c in bad] == ["page"] and "odata" in bad[0]["fix"]
+
+
+@pytest.mark.parametrize("bad", [{"startedAt": "never"}, {"startedAt": None}, {}], ids=str)
+def test_the_newest_row_has_no_time(serve, talks, expected, bad):
+    """It is rejected; it does not make the list an empty one."""
+    place = serve(talks)
+
+    def first(request, answer):
+        value = json.loads(answer(request).body)
+        value["value"] = [{"sessionId": "s_odd", **bad}, *value["value"]][:len(value["value"])]
+        return cognigy.Reply(200, {}, json.dumps(value).encode())
+    place.tenant.fault(lambda r: r.kind == "Sessions" and "desc" in r.query["$orderby"], first)
+    run(place, status=0)
+    check_is(place, expected(map(raw, talks)))
