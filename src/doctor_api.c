@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "doctor.h"
 #include "source_settings.h"
@@ -50,12 +51,21 @@ static void examine_secret(api *a)
                        "secret into a file of mode 600");
 }
 
+/* Whether libcurl may go by a proxy (no_proxy is its to read). */
+static bool has_proxy(const api *a)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    if (!strncasecmp(a->settings.o.base_url, "http:", 5)) return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *proxy = getenv(names[i]);
+        if (proxy && *proxy) return true;
+    }
+    return false;
+}
+
 static void examine_way(api *a)
 {
-    const char *proxy = getenv("https_proxy");
-    if (!proxy) proxy = getenv("HTTPS_PROXY");
-    if (!proxy) proxy = getenv("ALL_PROXY");
-    if (proxy && *proxy && strncmp(a->settings.o.base_url, "http:", 5))
+    if (has_proxy(a))
         diagnosis_add(a->d, "name", CHECK_SKIPPED, NULL, "a proxy looks it up");
     else if (!try(a, TRIAL_NAME, "name",
                   "check source.instance or source.base_url, and this machine's DNS")) {

@@ -2,6 +2,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "source/adapter.h"
 
@@ -131,7 +132,7 @@ static status reach(source *s, source_finding *out, err *e)
     status st = http_send(s->talk.http, &q, r, e);
     if (!r->status) return st;
     out->has_date = http_date_parse(str_from(r->date), &out->date);
-    bool plain = !strncmp(s->talk.o.base_url, "http:", 5);
+    bool plain = !strncasecmp(s->talk.o.base_url, "http:", 5);
     snprintf(out->text, sizeof out->text, "%s",
              plain ? "plain http, to this machine" : "TLS 1.2 or later, the certificate is good");
     return ST_OK;

@@ -106,6 +106,22 @@ def test_name(place):
                                                "retention"}
 
 
+@pytest.mark.parametrize("env", [{name: "http://127.0.0.1:1"} for name in (
+    "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")] + [
+        {"https_proxy": "", "ALL_PROXY": "http://127.0.0.1:1"}], ids=str)
+def test_a_proxy_looks_the_name_up(place, env):
+    """Whichever variable libcurl takes it from."""
+    none = dict.fromkeys(("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy",
+                          "NO_PROXY"))
+    place.configure(source={"base_url": "https://no-such-tenant.invalid"})
+    found = examine(place, status=1, env={**none, **env})
+    check_only(found, "failed", "tls")
+    assert "proxy" in found["name"]["detail"]
+    place.configure(source={"base_url": place.tenant.url.replace("http:", "HTTP:")})
+    found = examine(place, env={**none, **env})
+    assert "127.0.0.1" in found["name"]["detail"] and "plain http" in found["tls"]["detail"]
+
+
 def test_nobody_answers(place):
     place.tenant.stop()
     found = examine(place, status=1)
