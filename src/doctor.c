@@ -57,9 +57,13 @@ static void examine_configuration(const doctor_job *j, diagnosis *d)
 static void examine_file(const doctor_job *j, diagnosis *d)
 {
     const char *path = j->config->source.path;
+    const bool is_stdin = !strcmp(path, "-");
+    struct stat st = {0};
+    bool ok = is_stdin || (access(path, R_OK) == 0 && stat(path, &st) == 0);
+    if (ok && S_ISDIR(st.st_mode)) ok = false, errno = EISDIR;
     if (!*path)
         diagnosis_add(d, "file", CHECK_SKIPPED, NULL, "needs source.path");
-    else if (!strcmp(path, "-") || access(path, R_OK) == 0)
+    else if (ok)
         diagnosis_add(d, "file", CHECK_OK, NULL, "%s can be read", path);
     else
         diagnosis_add(d, "file", CHECK_FAILED,

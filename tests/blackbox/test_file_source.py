@@ -103,3 +103,12 @@ def test_doctor(desk):
     write(desk, [raw(conversation())])
     told = desk.json("doctor")
     assert told["status"] == "ok" and "secret" not in [c["name"] for c in told["checks"]]
+
+
+def test_doctor_and_a_directory(desk):
+    (desk.dir / "talks").mkdir()
+    desk.configure(source={"path": "talks"})
+    check_fails(desk.run("run"), 1, "talks")
+    told = desk.json("doctor", status=1)
+    failed, = [c for c in told["checks"] if c["status"] == "failed"]
+    assert failed["name"] == "file" and "directory" in failed["detail"] and failed["fix"]
