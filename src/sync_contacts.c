@@ -228,6 +228,12 @@ static status read_page(reading *r, bool fresh, slice_next *next, const char **w
 
 /* --- a slice --------------------------------------------------------------------------------- */
 
+static void passed_none(reading *r)
+{
+    r->n_passed = 0;
+    buf_clear(&r->passed);
+}
+
 static status read_slice(reading *r, bool fresh, err *e)
 {
     slice_next next = SLICE_MORE;
@@ -243,8 +249,9 @@ static status read_slice(reading *r, bool fresh, err *e)
         buf_clear(&r->token);
         buf_str(&r->token, buf_view(&r->next));
         if (!buf_ok(&r->token)) return err_nomem(e, "reading contacts");
-        bool expired = next == SLICE_MORE && r->slice.pass != pass;
-        if ((next == SLICE_AGAIN || expired) && !r->passes_left--)
+        if (r->slice.pass == pass) continue;
+        passed_none(r); /* all that are not stored are asked for again */
+        if (next != SLICE_GIVE_UP && !r->passes_left--)
             return err_set(e, ST_INCOMPLETE,
                            "the scroll of contacts does not come to its end; what arrived is kept, "
                            "run again to go on");
@@ -289,8 +296,7 @@ static status begin(reading *r, bool *fresh, err *e)
     r->cursor = k.newest;
     r->hole = INSTANT_MAX; /* in this slice again */
     keep_owed(r);
-    r->n_passed = 0;
-    buf_clear(&r->passed);
+    passed_none(r);
     buf_clear(&r->next);
     st = store_begin(s, e);
     if (st == ST_OK) st = save(r, false, e);

@@ -506,3 +506,15 @@ def test_a_contact_fails_and_a_clock_is_set_back(serve, talks):
     place.tenant.clock = time.time
     run(place, "sync", status=0)
     assert stored(place) == 60
+
+
+@pytest.mark.parametrize("times", [None, 3])
+def test_a_contact_fails_in_a_scroll_that_is_read_again(serve, talks, times):
+    """It is counted once, and not at all if its messages came the second time."""
+    place = serve(talks)
+    contacts = sorted(talks, key=lambda t: t["timestamp"])
+    place.tenant.fault(poison(contacts[2]["id"]), faults.status(500), times=times)
+    place.tenant.fault(nth(2), forget, times=1)
+    line = run(place, "sync", status=0 if times else 3).lines[-1]
+    assert times or "of 1 contact do" in line
+    assert stored(place) == (60 if times else 59)
