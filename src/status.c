@@ -133,7 +133,9 @@ static void write_counts(listing *l, const char *url, const store_counts *c)
         write_instant(l, c->newest, INSTANT_MIN);
         return;
     }
-    buf_fmt(b, "store    %s, %.1f MiB\n", url, (double)c->bytes / (1 << 20));
+    buf_z(b, "store    ");
+    utf8_write_plain(b, str_from(url));
+    buf_fmt(b, ", %.1f MiB\n", (double)c->bytes / (1 << 20));
     buf_fmt(b, "holds    %" PRIu64 " interactions from ", c->interactions);
     write_instant(l, c->oldest, INSTANT_MIN);
     buf_z(b, " to ");

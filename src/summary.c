@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "forget.h"
 
 static const char *const file_names[OUT_COUNT] = {
@@ -170,10 +171,11 @@ void summary_write_text(const summary *s, buf *out)
     if (s->curated && s->redactions.n_rules)
         buf_fmt(out, "%llu pieces of personal data redacted\n",
                 (ull)redaction_tally_total(&s->redactions));
-    for (int i = 0; i < OUT_COUNT; i++)
-        if (s->files[i].path)
-            buf_fmt(out, "%s: %llu %s, SHA-256 %s\n", s->files[i].path,
-                    (ull)s->files[i].result.rows, i == OUT_REMOVED ? "entries" : "rows",
-                    s->files[i].result.sha256);
+    for (int i = 0; i < OUT_COUNT; i++) {
+        if (!s->files[i].path) continue;
+        utf8_write_plain(out, str_from(s->files[i].path));
+        buf_fmt(out, ": %llu %s, SHA-256 %s\n", (ull)s->files[i].result.rows,
+                i == OUT_REMOVED ? "entries" : "rows", s->files[i].result.sha256);
+    }
     buf_fmt(out, "%.1f s, %ld MiB at the peak\n", s->seconds.total, summary_peak_mib());
 }

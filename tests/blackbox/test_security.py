@@ -179,6 +179,15 @@ def test_ids_do_not_reach_the_terminal(make_place):
     assert "rejected" in shown and shown.replace("\n", "").isprintable(), shown
 
 
+def test_paths_do_not_reach_the_terminal(make_place):
+    paths = ["--set", "store.url=%s.db" % CONTROLS, "--set", "export.csv=%s.csv" % CONTROLS]
+    place = make_place([raw(conversation())])
+    for command in ("run", "status", "doctor", "verify"):
+        result = place.run(command, *paths, status=0)
+        shown = (result.err + result.text).replace("\n", "")
+        assert shown.isprintable(), (command, shown)
+
+
 def test_no_conversation_in_the_log(place, few):
     shown = place.run("run", "--verbose", status=0).err
     texts = {m["text"] for r in few for m in json.loads(r)["messages"]}
