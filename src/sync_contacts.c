@@ -70,13 +70,25 @@ static status is_known(reading *r, str contact, str raw, bool *known, err *e)
     return st;
 }
 
+static status tell_several(str contact, instant at, err *e)
+{
+    char last[ERR_CAP], time[INSTANT_TEXT];
+    snprintf(last, sizeof last, "%s", e->msg);
+    instant_format(at, time);
+    return err_set(e, e->code,
+                   "%.600s; the messages of %d contacts, one after the other, do not come (the "
+                   "last %.*s, of %s): if others do come, a source.since later than that does "
+                   "without these",
+                   last, ODD_IN_A_ROW, STR_FMT(contact), time);
+}
+
 /* Goes on without a contact whose messages do not come. */
 static status pass_over(reading *r, str contact, instant at, err *e)
 {
-    if (++r->n_in_a_row == ODD_IN_A_ROW) return e->code;
+    bool is_wanted = instant_cmp(at, r->o->since) > 0; /* or left out since, or not asked for */
+    if (is_wanted && ++r->n_in_a_row == ODD_IN_A_ROW) return tell_several(contact, at, e);
     log_say(r->o->log, LOG_INFO, "contact %.*s: %.800s", STR_FMT(contact), e->msg);
-    if (instant_cmp(at, r->o->since) <= 0)
-        return ST_OK; /* a service gave more than was asked for */
+    if (!is_wanted) return ST_OK;
     if (!r->n_passed++) buf_str(&r->passed, contact);
     buf_str(&r->page_passed, contact);
     buf_char(&r->page_passed, '\n');

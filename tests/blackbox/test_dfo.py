@@ -518,3 +518,15 @@ def test_a_contact_fails_in_a_scroll_that_is_read_again(serve, talks, times):
     line = run(place, "sync", status=0 if times else 3).lines[-1]
     assert times or "of 1 contact do" in line
     assert stored(place) == (60 if times else 59)
+
+
+def test_several_that_fail_are_given_up(serve, talks):
+    """A later source.since does without them, in what was begun before it, too."""
+    place = serve(talks).configure(source={"lookback": "0s"})
+    contacts = sorted(talks, key=lambda t: instant(t["timestamp"]))
+    place.tenant.fault(poison(*(c["id"] for c in contacts[30:34])), faults.status(500))
+    line = run(place, "sync", status=3).lines[-1]
+    assert contacts[32]["id"] in line and "source.since" in line
+    place.configure(source={"since": contacts[34]["timestamp"]})
+    run(place, "sync", status=0)
+    assert stored(place) == 56
