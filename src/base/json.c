@@ -1,7 +1,8 @@
 /* json.c - JSON through jansson, and the parts that it does not do.
  *
  * jansson refuses ill-formed UTF-8 and lone surrogates (mended here first), NUL in names, and
- * allows 2,048 levels (we allow 64, counted before parsing).  Integers are read
+ * allows 2,048 levels (we allow 64, counted before parsing).  It passes over a NUL byte behind a
+ * number or a word, where JSON has no byte of that kind anywhere.  Integers are read
  * as doubles so that a number of any length is legal up to the double range;
  * who needs the digits as they stand cuts them from the raw text.  jansson calls it an invalid
  * token when there is no memory for one, so its allocations go by here to be told apart: a good
@@ -125,6 +126,8 @@ status js_parse(str text, js **out, err *e)
     pthread_once(&once, watch_allocations);
     if (depth_of(text) > JS_DEPTH)
         return err_set(e, ST_FAILED, "JSON nested deeper than %d levels", JS_DEPTH);
+    const char *nul = text.n ? memchr(text.p, 0, text.n) : NULL;
+    if (nul) return err_set(e, ST_FAILED, "not JSON: a NUL (byte %zu)", (size_t)(nul - text.p) + 1);
     json_t *root = load(text, &why);
     if (!root && !out_of_memory && json_error_code(&why) == json_error_null_byte_in_key) {
         buf mended = {0};

@@ -149,6 +149,20 @@ static void test_names_with_nul(void **state)
         assert_int_equal(js_parse((str){line, n}, &root, &e), ST_FAILED);
 }
 
+static void test_nul_is_no_json(void **state)
+{
+    (void)state;
+    const str cases[] = {STR("1\0"),       STR("[1\0,2]"), STR("{\"a\":null\0}"),
+                         STR("[true \0]"), STR("\0"),      STR("\"a\0b\""),
+                         STR("[]\0")};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        js *root = NULL;
+        err e = {0};
+        if (js_parse(cases[i], &root, &e) != ST_FAILED) fail_msg("case %zu is taken", i);
+        assert_non_null(strstr(e.msg, "not JSON"));
+    }
+}
+
 /* Whatever the short way takes, the parser reads the same. */
 static void test_the_only_member(void **state)
 {
@@ -580,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_names_with_nul),
+        cmocka_unit_test(test_nul_is_no_json),
         cmocka_unit_test(test_the_only_member),
         cmocka_unit_test(test_the_scan),
         cmocka_unit_test(test_plain_runs),
