@@ -77,15 +77,37 @@ static void examine_way(api *a)
                      "authority of your own name its certificate in source.ca_file");
 }
 
+/* What to do where no token is given: of credentials that are turned down, or of anything else. */
+static const char *token_fix(auth_kind auth, status st)
+{
+    if (st != ST_DENIED && auth == AUTH_PASSWORD)
+        return "check source.issuer, or name the token endpoint in source.token_url; where the "
+               "server fails, try again later";
+    if (st != ST_DENIED)
+        return "check source.instance, source.base_url or source.token_url; where the server "
+               "fails, try again later";
+    if (auth == AUTH_CLIENT_CREDENTIALS)
+        return "copy client id and secret anew from the CXone administration console; the grant "
+               "and the scopes must be allowed for that client";
+    if (auth == AUTH_PASSWORD)
+        return "copy the client's id and secret anew from what NICE sent, or make a new access "
+               "key of an active user";
+    return "make a new access key of an active user; source.base_url must be of its area";
+}
+
 static void examine_token(api *a)
 {
+    err e = {0};
     if (!a->has_secret || !a->reached) {
         skip(a, "token", a->reached ? "the secret" : "the server");
         return;
     }
-    a->has_token = try(a, TRIAL_TOKEN, "token",
-                       "copy client id and secret anew from the CXone administration console; the "
-                       "grant and the scopes must be allowed for that client");
+    status st = source_try(a->source, TRIAL_TOKEN, &a->found, &e);
+    a->has_token = st == ST_OK;
+    if (st)
+        diagnosis_fail(a->d, "token", &e, token_fix(a->settings.o.auth, st));
+    else
+        diagnosis_add(a->d, "token", CHECK_OK, NULL, "%s", a->found.text);
 }
 
 static bool has_word(const char *list, str word)

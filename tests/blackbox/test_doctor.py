@@ -129,6 +129,22 @@ def test_nobody_answers(place):
     assert "firewall" in found["tls"]["fix"]
 
 
+@pytest.mark.parametrize("auth, path, words", [
+    ("password", None, "access key"), ("access-key", None, "access key"),
+    ("password", "/nowhere", "source.issuer"), ("client-credentials", "/nowhere", "token_url")])
+def test_what_to_do_without_a_token(place, auth, path, words):
+    """Of what this way of signing in has, and of the address where that is wrong."""
+    place.tenant.access_key = ("key", "secret of the key")
+    place.configure(source={"auth": auth, "access_key_id": "key", "issuer": place.tenant.url})
+    if path:
+        place.configure(source={"issuer" if auth == "password" else "token_url":
+                                place.tenant.url + path})
+    found = examine(place, status=1 if path else 4, env={"TAMIS_ACCESS_KEY_SECRET": "an old one"})
+    check_only(found, "failed", "token")
+    assert words in found["token"]["fix"]
+    assert ("client" in found["token"]["fix"]) == (auth == "password" and not path)
+
+
 def test_token(place):
     found = examine(place, status=4, env={"TAMIS_CLIENT_SECRET": "an old one"})
     check_only(found, "failed", "token")
