@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "curate/rating.h"
 #include "embed/embed.h"
 #include "insight.h"
 #include "dedup_run.h"
@@ -156,7 +157,7 @@ typedef struct running {
     const char *const *paths; /* files to import */
     size_t n_paths;
     redactor *redactor; /* NULL: none is needed */
-    pin_file pins;      /* read by make_job */
+    pin_file pins;      /* read once */
     forget_report forgotten;
     summary s;
 } running;
@@ -201,6 +202,22 @@ static status part_import(running *r, err *e)
     return st;
 }
 
+static status read_pins(running *r, err *e)
+{
+    const char *path = r->t->config.dedup.pins;
+    return !*path || r->pins.path ? ST_OK : pin_file_read(path, &r->pins, e);
+}
+
+/* What a curation would find wrong with the configuration, before hours go into a sync. */
+static status check_curation(running *r, err *e)
+{
+    arena a = {0};
+    rating_map map;
+    status st = rating_map_parse(str_from(r->t->config.filter.rating_map), &a, &map, e);
+    arena_release(&a);
+    return st ? st : read_pins(r, e);
+}
+
 /* The directory's name is in `dir`, to be released. */
 static status make_job(running *r, buf *dir, job *j, err *e)
 {
@@ -214,10 +231,8 @@ static status make_job(running *r, buf *dir, job *j, err *e)
                .log = &r->t->log,
                .stop = r->t->stop};
     if (st == ST_OK && !j->model_dir) st = err_nomem(e, "curating");
-    if (st || !*j->config->dedup.pins) return st;
-    pin_file_release(&r->pins);
-    j->pins = &r->pins;
-    return pin_file_read(j->config->dedup.pins, &r->pins, e);
+    if (*j->config->dedup.pins) j->pins = &r->pins;
+    return st ? st : read_pins(r, e);
 }
 
 static status part_forget(running *r, err *e)
@@ -299,6 +314,7 @@ static tamis_status run(running *r, const char *name, tamis_format format, char 
     bool redacts = curates || redacts_store(c);
     bool exports = (r->parts & TAMIS_EXPORT) || r->forgotten.n_ids;
     status st = exports ? outputs_check(c, &e) : ST_OK;
+    if (st == ST_OK && curates) st = check_curation(r, &e);
     if (st == ST_OK && redacts) st = redaction_open(c, &r->redactor, &e);
     if (st == ST_OK) st = store_open(c->store.url, STORE_WRITE, &r->store, &e);
     if (st == ST_OK) st = run_marked(r, name, &e);

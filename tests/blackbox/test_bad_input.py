@@ -110,6 +110,15 @@ def test_value_that_does_not_fit(done, key, value):
     fails(done, 2, key, value[:100], args=["run", "--set", "%s=%s" % (key, value), *extra])
 
 
+@pytest.mark.parametrize("key, value, words", [
+    ("filter.rating_map", "1=five", ["filter.rating_map", "1=five"]),
+    ("dedup.pins", "nosuch.txt", ["dedup.pins", "nosuch.txt"])])
+def test_what_a_curation_would_refuse_is_told_before_the_sync(place, key, value, words):
+    check_fails(place.run("run", "--set", "%s=%s" % (key, value)), 2, *words)
+    assert place.names() == ["tamis.ini"], place.names()
+    place.run("sync", "--set", "%s=%s" % (key, value), status=0)
+
+
 def test_a_secret_does_not_belong_into_the_file(done):
     done.configure(source={"client_secret": SECRET})
     fails(done, 2, "client_secret_env", "line")
