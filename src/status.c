@@ -51,7 +51,9 @@ static status list_slice(void *ctx, str source, const slice *sl, err *e)
         write_instant(l, sl->lo, INSTANT_MIN);
         buf_z(l->out, " until ");
         write_instant(l, sl->hi, INSTANT_MIN);
-        buf_fmt(l->out, ", %" PRIu64 " of %" PRId64 " seen\n", sl->seen, sl->total_last);
+        buf_fmt(l->out, ", %" PRIu64, sl->seen);
+        if (sl->total_last >= 0) buf_fmt(l->out, " of %" PRId64, sl->total_last);
+        buf_z(l->out, " seen\n");
     }
     return buf_ok(l->out) ? ST_OK : err_nomem(e, "listing");
 }

@@ -518,3 +518,11 @@ def test_the_newest_row_has_no_time(serve, talks, expected, bad):
     place.tenant.fault(lambda r: r.kind == "Sessions" and "desc" in r.query["$orderby"], first)
     run(place, status=0)
     check_is(place, expected(map(raw, talks)))
+
+
+def test_status_where_nothing_is_counted(serve, talks):
+    place = serve(talks, counts=False)
+    run(place, "sync", status=0)
+    shown = [line for line in place.run("status", status=0).text.splitlines()
+             if line.startswith("slice")]
+    assert len(shown) == 2 and all(re.search(r", \d+ seen$", line) for line in shown), shown
