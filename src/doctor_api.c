@@ -27,13 +27,15 @@ static void skip(api *a, const char *name, const char *needs)
     diagnosis_add(a->d, name, CHECK_SKIPPED, NULL, "needs %s", needs);
 }
 
+static const char busy_fix[] = "the server fails or has too much to do: try again later";
+
 /* One trial; a failure is added, with what to do. */
 static bool try(api *a, source_trial what, const char *name, const char *fix)
 {
     err e = {0};
     status st = source_try(a->source, what, &a->found, &e);
     if (st)
-        diagnosis_fail(a->d, name, &e, fix);
+        diagnosis_fail(a->d, name, &e, a->found.is_busy ? busy_fix : fix);
     else if (*a->found.text)
         diagnosis_add(a->d, name, CHECK_OK, NULL, "%s", a->found.text);
     return st == ST_OK;
@@ -81,11 +83,8 @@ static void examine_way(api *a)
 static const char *token_fix(auth_kind auth, status st)
 {
     if (st != ST_DENIED && auth == AUTH_PASSWORD)
-        return "check source.issuer, or name the token endpoint in source.token_url; where the "
-               "server fails, try again later";
-    if (st != ST_DENIED)
-        return "check source.instance, source.base_url or source.token_url; where the server "
-               "fails, try again later";
+        return "check source.issuer, or name the token endpoint in source.token_url";
+    if (st != ST_DENIED) return "check source.instance, source.base_url or source.token_url";
     if (auth == AUTH_CLIENT_CREDENTIALS)
         return "copy client id and secret anew from the CXone administration console; the grant "
                "and the scopes must be allowed for that client";
@@ -105,7 +104,8 @@ static void examine_token(api *a)
     status st = source_try(a->source, TRIAL_TOKEN, &a->found, &e);
     a->has_token = st == ST_OK;
     if (st)
-        diagnosis_fail(a->d, "token", &e, token_fix(a->settings.o.auth, st));
+        diagnosis_fail(a->d, "token", &e,
+                       a->found.is_busy ? busy_fix : token_fix(a->settings.o.auth, st));
     else
         diagnosis_add(a->d, "token", CHECK_OK, NULL, "%s", a->found.text);
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "source/adapter.h"
+#include "source/retry.h"
 
 static const adapter *const adapters[] = {&interactions_v2, &cognigy_odata, &dfo, NULL};
 
@@ -152,9 +153,8 @@ static status get_token(source *s, source_finding *out, err *e)
     return ST_OK;
 }
 
-status source_try(source *s, source_trial what, source_finding *out, err *e)
+static status try(source *s, source_trial what, source_finding *out, err *e)
 {
-    out->text[0] = 0;
     switch (what) {
     case TRIAL_NAME:
         return resolve(s, out, e);
@@ -168,4 +168,12 @@ status source_try(source *s, source_trial what, source_finding *out, err *e)
         break;
     }
     return s->adapter->try(s, what, out, e);
+}
+
+status source_try(source *s, source_trial what, source_finding *out, err *e)
+{
+    out->text[0] = 0;
+    status st = try(s, what, out, e);
+    out->is_busy = st == ST_INCOMPLETE && retry_status(s->talk.reply.status);
+    return st;
 }

@@ -163,6 +163,7 @@ typedef struct source_finding {
     char text[256];    /* what was found, one line */
     char granted[256]; /* scopes, as the server names them; may be empty */
     bool has_date, has_newest, has_oldest;
+    bool is_busy; /* it failed for the server fails or throttles, whatever the settings */
     instant date; /* the server's clock */
     instant newest, oldest;
     int64_t total; /* -1: it says none */

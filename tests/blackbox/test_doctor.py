@@ -145,6 +145,16 @@ def test_what_to_do_without_a_token(place, auth, path, words):
     assert ("client" in found["token"]["fix"]) == (auth == "password" and not path)
 
 
+@pytest.mark.parametrize("kind, name", [("token", "token"), ("interactions", "page")])
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_server_with_too_much_to_do(place, kind, name, code):
+    """That is no matter of roles and scopes."""
+    place.tenant.fault(lambda r: r.kind == kind, faults.status(code))
+    found = examine(place, status=1)
+    check_only(found, "failed", name)
+    assert "again later" in found[name]["fix"] and "scope" not in found[name]["fix"]
+
+
 def test_token(place):
     found = examine(place, status=4, env={"TAMIS_CLIENT_SECRET": "an old one"})
     check_only(found, "failed", "token")
