@@ -263,7 +263,7 @@ static status configure(err *e)
     if (st == ST_OK) st = config_set(&c, "source.base_url=https://example.com/api", e);
     if (st == ST_OK) st = config_set(&c, "filter.rating_map=-1=1,1=5", e);
     config_write_template(&text);
-    config_describe_curation(&c, &text);
+    if (st == ST_OK) config_describe_curation(&c, &text);
     if (st == ST_OK && !buf_ok(&text)) st = err_nomem(e, "writing");
     buf_release(&text);
     config_release(&c);
