@@ -484,6 +484,13 @@ void config_write_template(buf *out)
     }
 }
 
+static void write_patterns(const config *c, const char *between, buf *out)
+{
+    for (size_t i = 0; i < c->redact.n_patterns; i++)
+        buf_fmt(out, "redact." PATTERN "%s%s%s\n", c->redact.patterns[i].name, between,
+                c->redact.patterns[i].regex);
+}
+
 void config_write_settings(const config *c, buf *out)
 {
     for (size_t i = 0; i < N_KEYS; i++) {
@@ -494,11 +501,12 @@ void config_write_settings(const config *c, buf *out)
         if (k->type == KEY_NUMBER || k->type == KEY_COUNT)
             number_write_json(out, *(const double *)value);
         else if (k->type == KEY_DURATION)
-            buf_fmt(out, "%gs", *(const double *)value);
+            buf_fmt(out, "%.15gs", *(const double *)value);
         else
             buf_z(out, *(const char *const *)value);
         buf_char(out, '\n');
     }
+    write_patterns(c, " = ", out);
 }
 
 /* The keys of a list of sections that ends with NULL, a line each. */
@@ -523,9 +531,7 @@ void config_describe_curation(const config *c, buf *out)
 {
     static const char *const sections[] = {"filter", "redact", "embed", "dedup", "guard", NULL};
     describe(c, sections, out);
-    for (size_t i = 0; i < c->redact.n_patterns; i++)
-        buf_fmt(out, "redact." PATTERN "%s=%s\n", c->redact.patterns[i].name,
-                c->redact.patterns[i].regex);
+    write_patterns(c, "=", out);
 }
 
 void config_describe_files(const config *c, buf *out)

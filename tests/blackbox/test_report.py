@@ -65,6 +65,15 @@ def test_figures(curated, few, expected):
     assert "dedup.threshold = 0.85" in section(page, "settings")
 
 
+def test_the_configuration_as_it_could_be_written(curated):
+    """Times in seconds, all digits of them; patterns of one's own, too."""
+    shown = section(page_of(curated, "--set", "source.lookback=30d",
+                            "--set", "source.wait_budget=1234567.5s",
+                            "--set", r"redact.pattern.order=ORD-\d+"), "settings")
+    assert "source.lookback = 2592000s\n" in shown and "source.wait_budget = 1234567.5s\n" in shown
+    assert "redact.pattern.order = ORD-\\d+\n" in shown
+
+
 def test_an_interaction_counts_once(make_place):
     """However many of its turns are left out by themselves."""
     messages = [{"from": who, "text": text} for said in ("Hello", "4111111111111111",
