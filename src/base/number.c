@@ -83,14 +83,29 @@ bool size_parse(str s, uint64_t *out)
     return true;
 }
 
+/* One more in the last digit of d.ddde+x; false: they are all nines. */
+static bool round_up(char *text)
+{
+    for (char *p = strchr(text, 'e'); p-- > text;) {
+        if (!isdigit((unsigned char)*p)) continue;
+        *p = *p == '9' ? '0' : (char)(*p + 1);
+        if (*p != '0') return true;
+    }
+    return false;
+}
+
 /* The shortest digits d1 d2 ... (no trailing zeros) and exponent with
- * |v| = 0.d1d2... * 10^point; v finite, not 0. */
+ * |v| = 0.d1d2... * 10^point; v finite, not 0.  Above a power of two doubles are twice as far
+ * apart as below it, so there a text that is too low by less than one digit may have a neighbour
+ * that reads back. */
 static int shortest(double v, char out[24], int *point)
 {
     char text[40];
+    v = fabs(v);
     for (int precision = 0; precision <= 16; precision++) {
-        snprintf(text, sizeof text, "%.*e", precision, fabs(v));
-        if (strtod(text, NULL) == fabs(v)) break;
+        snprintf(text, sizeof text, "%.*e", precision, v);
+        const double back = strtod(text, NULL);
+        if (back == v || (back < v && round_up(text) && strtod(text, NULL) == v)) break;
     }
     int n = 0;
     char *p = text;
