@@ -336,12 +336,38 @@ static status explain(const transfer *t, CURLcode r, err *e)
     return incomplete(t->out, e, where, what);
 }
 
+/* Whether a text repeats a secret, as it is or encoded. */
+static bool repeats(str text, const char *secret)
+{
+    if (!secret || !*secret) return false;
+    buf encoded = {0};
+    http_encode(&encoded, str_from(secret));
+    bool held = !buf_ok(&encoded) || memmem(text.p, text.n, secret, strlen(secret)) ||
+                memmem(text.p, text.n, encoded.p, encoded.n);
+    http_wipe(&encoded);
+    buf_release(&encoded);
+    return held;
+}
+
+/* Where a redirect leads, as far as it can be shown: of one that answers a body, which holds
+ * secrets, no more than the host. */
+static str redirect_target(const http_request *q, const char *to)
+{
+    str target = http_where(to);
+    const char *host = strstr(to, "://");
+    if (q->form || q->json)
+        target.n = host ? (size_t)(host - to) + 3 + strcspn(host + 3, "/?#") : 0;
+    bool bad = target.n > 200 || memchr(target.p, '@', target.n) ||
+               repeats(target, q->who.bearer) || repeats(target, q->who.value) ||
+               repeats(target, q->who.password);
+    return bad ? (str){to, 0} : target;
+}
+
 static status explain_redirect(const http *h, const http_request *q, long code, err *e)
 {
     char *to = NULL;
     curl_easy_getinfo(h->curl, CURLINFO_REDIRECT_URL, &to);
-    str from = http_where(q->url), target = http_where(to ? to : "");
-    if (target.n > 200 || memchr(target.p, '@', target.n)) target.n = 0;
+    str from = http_where(q->url), target = redirect_target(q, to ? to : "");
     return err_set(e, ST_FAILED,
                    "%.*s answers with a redirect (HTTP %ld)%s%.*s; none is followed, so that "
                    "credentials go nowhere else: %s must be the final address",

@@ -187,3 +187,21 @@ def test_doctor(place):
     told = by_access_key(place).json("doctor", env={"TAMIS_ACCESS_KEY_SECRET": None}, status=2)
     bad = [c for c in told["checks"] if c["status"] == "failed"]
     assert [c["name"] for c in bad] == ["secret"] and "TAMIS_ACCESS_KEY_SECRET" in bad[0]["detail"]
+
+
+@pytest.mark.parametrize("where", ["https://example.com/login/", "https://example.com/login?x="])
+def test_secrets_that_a_redirect_repeats(place, where):
+    """run() looks for them."""
+    place.tenant.fault(to_token(), faults.redirect(where + SECRET), times=1)
+    check_fails(place.run("run"), 1, "redirect", "https://example.com")
+    place.tenant.fault(page(1), lambda r, answer: faults.Reply(302, {
+        "Location": where + r.headers["authorization"].split()[1]}))
+    result = place.run("run")
+    token = place.tenant.requests("interactions")[-1].headers["authorization"].split()[1]
+    check_fails(result, 1, "redirect")
+    assert token not in result.err
+    by_api_key(place)
+    place.tenant.fault(page(1), faults.redirect(where + API_KEY["TAMIS_CLIENT_SECRET"]))
+    result = place.run("run", env=API_KEY)
+    check_fails(result, 1, "redirect")
+    assert API_KEY["TAMIS_CLIENT_SECRET"] not in result.err
