@@ -64,7 +64,8 @@ status regex_new(str pattern, regex **out, err *e)
 regex_result regex_search(const regex *r, str text, size_t from, size_t *start, size_t *end)
 {
     if (from >= text.n) return REGEX_NONE;
-    pcre2_set_match_limit(r->limits, STEPS + STEPS_A_BYTE * (uint32_t)(text.n - from));
+    const size_t n = text.n - from, most = (UINT32_MAX - STEPS) / STEPS_A_BYTE;
+    pcre2_set_match_limit(r->limits, STEPS + STEPS_A_BYTE * (uint32_t)(n < most ? n : most));
     int rc = pcre2_match(r->code, (PCRE2_SPTR)text.p, text.n, from,
                          PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, r->data, r->limits);
     if (rc == PCRE2_ERROR_NOMATCH) return REGEX_NONE;

@@ -192,6 +192,15 @@ static void test_regex(void **state)
                                   &start, &end),
                      REGEX_GAVE_UP);
     regex_free(r);
+    /* 200 steps for each of so many bytes is more than 2^32 */
+    const str large = {malloc(21474837), 21474837};
+    assert_non_null(large.p);
+    memset((char *)large.p, 'z', large.n);
+    *(char *)large.p = 'x';
+    assert_int_equal(regex_new(STR("x.*[yw]"), &r, &e), ST_OK);
+    assert_int_equal(regex_search(r, large, 0, &start, &end), REGEX_NONE);
+    regex_free(r);
+    free((char *)large.p);
 }
 
 int main(void)
