@@ -42,15 +42,18 @@ static bool well_formed(str s, bool *integer)
 
 bool number_parse(str s, double *out)
 {
-    enum { LONGEST = 1100 }; /* digits that can matter to a double, with room */
-    char text[LONGEST + 1];
+    enum { USUAL = 1100 };
+    char usual[USUAL + 1];
     bool integer;
-    if (s.n > LONGEST || !well_formed(s, &integer)) return false;
+    if (!well_formed(s, &integer)) return false;
+    char *text = s.n <= USUAL ? usual : malloc(s.n + 1);
+    if (!text) return false;
     memcpy(text, s.p, s.n);
     text[s.n] = 0;
     char *point = strchr(text, '.');
     if (point) *point = *localeconv()->decimal_point;
     *out = strtod(text, NULL);
+    if (text != usual) free(text);
     return isfinite(*out);
 }
 

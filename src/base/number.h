@@ -5,7 +5,8 @@
 #include "base/buf.h"
 
 /* A JSON number token or plain decimal text ("5", "-4.50", "1e1"; nothing
- * around it, no inf, nan or hexadecimal) as a finite double. */
+ * around it, no inf, nan or hexadecimal) as a finite double.  false also: no memory for one of
+ * more than a thousand digits. */
 bool number_parse(str s, double *out);
 
 /* Digits only, at most UINT64_MAX. */

@@ -321,6 +321,12 @@ static void test_numbers_print_as_in_python(void **state)
         buf_release(&b);
     }
     double v;
+    char zeros[5000];
+    memset(zeros, '0', sizeof zeros);
+    memcpy(zeros, "4.5", 3);
+    assert_true(number_parse((str){zeros, sizeof zeros}, &v) && v == 4.5);
+    memcpy(zeros + sizeof zeros - 5, "e9999", 5);
+    assert_false(number_parse((str){zeros, sizeof zeros}, &v));
     assert_false(number_parse(STR("nan"), &v));
     assert_false(number_parse(STR("0x10"), &v));
     assert_false(number_parse(STR(" 5"), &v));
