@@ -42,6 +42,10 @@ int cli_parse(int argc, char **argv, cli *c);
 /* Prints a result to standard output (to standard error if it is talk) and frees it. */
 int cli_print(char *text, FILE *to);
 
+/* Whether nobody reads standard output, a pipe, any more: nothing to complain of, as in
+ * `tamis embed | head`. */
+bool cli_is_deserted(void);
+
 /* Flushes standard output; an exit status. */
 int cli_flush(void);
 

@@ -58,7 +58,7 @@ int cmd_dedup(cli *c)
     if (!rc && c->threshold) rc = set_threshold(c);
     if (rc) return rc;
     if (tamis_dedup(c->t, &o, c->json ? TAMIS_JSON : TAMIS_TEXT, &figures, &e))
-        return cli_error(&e);
+        return ferror(stdout) && cli_is_deserted() ? TAMIS_FAILED : cli_error(&e);
     if (c->quiet && !c->json)
         free(figures);
     else

@@ -72,17 +72,16 @@ int cli_error(const tamis_error *e)
     return cli_fail((int)e->status, "%s", e->message);
 }
 
-/* Whether nobody reads a pipe any more: nothing to complain of, as in `tamis embed | head`. */
-static bool is_deserted(int fd)
+bool cli_is_deserted(void)
 {
-    struct pollfd p = {.fd = fd};
+    struct pollfd p = {.fd = STDOUT_FILENO};
     return poll(&p, 1, 0) > 0 && p.revents & POLLERR;
 }
 
 int cli_flush(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
-    if (errno == EPIPE || is_deserted(STDOUT_FILENO)) return TAMIS_FAILED;
+    if (errno == EPIPE || cli_is_deserted()) return TAMIS_FAILED;
     return cli_fail(TAMIS_FAILED, "cannot write to standard output: %s", strerror(errno));
 }
 

@@ -333,6 +333,17 @@ def test_output_that_cannot_be_written(filled, args):
     check_fails(result, 1, "standard output")
 
 
+@pytest.mark.parametrize("args", [["status"], ["--json", "export"], ["report"],
+                                  ["dedup", "--field", "id", "ten.jsonl"]], ids=" ".join)
+def test_reader_that_is_gone_from_the_start(filled, args):
+    directory, _ = filled
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as pipe:
+        result = run_program("--quiet", *args, cwd=directory, stdout=pipe)
+    assert (result.status, result.err) == (1, ""), result
+
+
 @pytest.mark.parametrize("args", [["tokenize"], ["embed"]])
 def test_reader_that_goes_away(filled, args):
     """As in `tamis embed | head -c 10`: it ends soon, not of a crash, and has nothing to say."""
