@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "model_files.h"
 
 void outputs_paths(const config *c, const char *paths[OUT_COUNT])
 {
@@ -29,7 +30,12 @@ void outputs_paths(const config *c, const char *paths[OUT_COUNT])
 
 /* --- one path, one file --------------------------------------------------------------------- */
 
-enum { READ_FILES = 7, STORE_FILES = 5, TAKEN_MAX = OUT_COUNT + READ_FILES + STORE_FILES };
+enum {
+    READ_FILES = 7,
+    STORE_FILES = 5,
+    MODEL_FILES = 9,
+    TAKEN_MAX = OUT_COUNT + READ_FILES + STORE_FILES + MODEL_FILES
+};
 
 /* Paths that are spoken for. */
 typedef struct taken {
@@ -87,6 +93,34 @@ static status take_inputs(taken *t, const config *c, err *e)
     return st;
 }
 
+/* All that a model's directory may hold that is read. */
+static status take_model(taken *t, const char *configured, err *e)
+{
+    static const char *const names[MODEL_FILES] = {"config.json",
+                                                   "vocab.txt",
+                                                   "model.safetensors",
+                                                   "modules.json",
+                                                   "1_Pooling/config.json",
+                                                   "sentence_bert_config.json",
+                                                   "config_sentence_transformers.json",
+                                                   "tokenizer_config.json",
+                                                   "tokenizer.json"};
+    err unused = {0};
+    buf dir = {0}, path = {0};
+    status st = ST_OK;
+    bool known = model_files_path(configured, &dir, &unused) == ST_OK;
+    for (int i = 0; known && st == ST_OK && i < MODEL_FILES; i++) {
+        buf_clear(&path);
+        buf_fmt(&path, "%.*s/%s", STR_FMT(buf_view(&dir)), names[i]);
+        const char *z = buf_cstr(&path);
+        st = z ? take(t, z, "embed.model, ", names[i], e)
+               : err_nomem(e, "reading the configuration");
+    }
+    buf_release(&dir);
+    buf_release(&path);
+    return st;
+}
+
 static status take_output(taken *t, const char *path, const char *name, err *e)
 {
     if (strcmp(path, "-") == 0)
@@ -112,6 +146,7 @@ status outputs_check(const config *c, err *e)
     status st = splits ? config_check(c, e) : ST_OK;
     if (st == ST_OK) st = take_store(&t, c->store.url, e);
     if (st == ST_OK) st = take_inputs(&t, c, e);
+    if (st == ST_OK) st = take_model(&t, c->embed.model, e);
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)
         if (*paths[i]) st = take_output(&t, paths[i], summary_file_name(i), e);
     taken_release(&t);

@@ -1,6 +1,7 @@
 """The files of [export] stay a set and replace nothing that they should not."""
 
 import os
+import shutil
 
 import pytest
 from conftest import check_fails
@@ -38,6 +39,16 @@ def test_one_path_one_file(place, command, settings, words):
     check_fails(place.run(*command, *options), 2, *words)
     assert contents(place) == before
     assert place.json("status")["interactions"] == 3
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "config.json", "model.safetensors"])
+def test_the_model_is_read(place, small, name):
+    shutil.copytree(small, place.dir / "model")
+    file = place.dir / "model" / name
+    before = file.read_bytes()
+    options = ["--set", "embed.model=model", "--set", "export.csv=./model/" + name]
+    check_fails(place.run("run", *options), 2, "export.csv", "embed.model", name)
+    assert file.read_bytes() == before
 
 
 def test_all_or_none_where_one_cannot_be(place):
