@@ -272,7 +272,7 @@ static status check_number(const key *k, str value, double v, err *e)
 {
     char wanted[96];
     if (v >= k->lo && v <= k->hi && (k->type != KEY_COUNT || v == floor(v))) return ST_OK;
-    snprintf(wanted, sizeof wanted, "it must be %s from %g to %g%s",
+    snprintf(wanted, sizeof wanted, "it must be %s from %.15g to %.15g%s",
              k->type == KEY_COUNT ? "a whole number" : "a value", k->lo, k->hi,
              k->type == KEY_DURATION ? " seconds" : "");
     return misfit(k, value, wanted, e);

@@ -119,6 +119,13 @@ def test_what_a_curation_would_refuse_is_told_before_the_sync(place, key, value,
     place.run("sync", "--set", "%s=%s" % (key, value), status=0)
 
 
+@pytest.mark.parametrize("setting, range", [
+    ("source.lookback=36501d", "from 0 to 3153600000 seconds"),
+    ("guard.floor=1e10", "from 0 to 1000000000")])
+def test_a_range_is_told_in_plain_digits(run, setting, range):
+    check_fails(run("status", "--set", setting), 2, setting.replace("=", " = "), range)
+
+
 def test_a_secret_does_not_belong_into_the_file(done):
     done.configure(source={"client_secret": SECRET})
     fails(done, 2, "client_secret_env", "line")
