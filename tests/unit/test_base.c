@@ -272,6 +272,130 @@ static void test_the_scan(void **state)
     }
 }
 
+/* --- random documents: what the scan takes, it reads as the parser does --------------------- */
+
+/* Whether an object in which the scan stands at a value has this key once more. */
+static bool comes_again(js_scan s, str key)
+{
+    str next, raw;
+    bool more;
+    while (js_scan_value(&s, &raw) && js_scan_member(&s, &next, &more) && more)
+        if (str_eq(next, key)) return true;
+    return false;
+}
+
+/* Walks over both, of a text that the scan takes; false: not to the end. */
+static bool walk(js_scan *s, const js *j, arena *a)
+{
+    str key, text;
+    bool more = true;
+    double number;
+    size_t n = 0;
+    const js_kind kind = js_scan_kind(s);
+    if (kind == JS_STRING) {
+        if (!js_scan_string(s, a, &text)) return false;
+        assert_true(js_type(j) == kind && str_eq(text, js_string(j)));
+        return true;
+    }
+    if (kind != JS_OBJECT && kind != JS_ARRAY) {
+        if (!js_scan_value(s, &text)) return false;
+        assert_true(js_type(j) == kind && js_true(j) == str_eq(text, STR("true")));
+        if (kind == JS_NUMBER)
+            assert_true(number_parse(text, &number) && number == js_number(j, 1e300));
+        return true;
+    }
+    if (!js_scan_open(s, kind)) return false;
+    assert_true(js_type(j) == kind);
+    for (;; n++) {
+        if (!(kind == JS_OBJECT ? js_scan_member(s, &key, &more) : js_scan_element(s, &more)))
+            return false;
+        if (!more) return true;
+        if (kind == JS_OBJECT && comes_again(*s, key)) {
+            if (!js_scan_value(s, &text)) return false;
+        } else if (!walk(s, kind == JS_ARRAY ? js_at(j, n) : js_get(j, arena_str(a, key).p), a)) {
+            return false;
+        }
+    }
+}
+
+static const char *any_of(unsigned *seed, const char *const *list, size_t n)
+{
+    return list[(unsigned)rand_r(seed) % n];
+}
+
+#define ANY(list) any_of(seed, list, sizeof list / sizeof *list)
+
+static void write_random(buf *b, unsigned *seed, int depth)
+{
+    static const char *const blanks[] = {"", "", "", " ", "\t\r\n"};
+    static const char *const scalars[] = {
+        "0",    "-0",   "1.50", "1e2",   "1e400", "01",     "1.",  "-",     "123456789012345678901",
+        "null", "true", "nul",  "false", "\"\"",  "5e-324", "\"a", "tru\"", "0.1"};
+    static const char *const pieces[] = {"a",
+                                         "\\b\\f\\n\\r\\t",
+                                         "\\u00e9",
+                                         "\xc3\xa9",
+                                         "\\ud83d\\ude00",
+                                         "\\ud83d",
+                                         "\\\\",
+                                         "\\\"",
+                                         "\\/",
+                                         "\xed\xa0\x80",
+                                         "\x7f",
+                                         "\\u0000",
+                                         "{",
+                                         "]",
+                                         "\\u12g4",
+                                         "\t",
+                                         ":",
+                                         "longer than eight bytes"};
+    static const char *const keys[] = {"\"a\"", "\"b\"", "\"\"", "\"\\u0061\"", "\"\xc3\xa9\""};
+    const int what = rand_r(seed) % 8;
+    buf_z(b, ANY(blanks));
+    if (depth && what < 4) {
+        buf_char(b, what < 2 ? '{' : '[');
+        for (int i = rand_r(seed) % 5; i > 0; i--) {
+            if (what < 2) buf_z(b, ANY(keys)), buf_z(b, ANY(blanks)), buf_char(b, ':');
+            write_random(b, seed, depth - 1);
+            if (i > 1) buf_char(b, ',');
+        }
+        buf_char(b, what < 2 ? '}' : ']');
+    } else if (what < 6) {
+        buf_char(b, '"');
+        for (int i = rand_r(seed) % 4; i > 0; i--) buf_z(b, ANY(pieces));
+        buf_char(b, '"');
+    } else {
+        buf_z(b, ANY(scalars));
+    }
+    buf_z(b, ANY(blanks));
+}
+
+static void test_the_scan_on_random_documents(void **state)
+{
+    (void)state;
+    unsigned seed = 20261129;
+    size_t n_taken = 0, n_json = 0;
+    for (int i = 0; i < 50000; i++) {
+        buf b = {0};
+        arena a = {0};
+        js *root = NULL;
+        js_scan s;
+        err e = {0};
+        write_random(&b, &seed, i % 4);
+        if (i % 10 == 0) b.p[(unsigned)rand_r(&seed) % b.n] = (char)rand_r(&seed);
+        const str text = buf_view(&b);
+        n_json += js_parse(text, &root, &e) == ST_OK;
+        if (scan_takes(text)) {
+            n_taken++;
+            assert_true(root && js_scan_begin(&s, text) && walk(&s, root, &a));
+        }
+        js_free(root);
+        arena_release(&a);
+        buf_release(&b);
+    }
+    assert_true(n_taken > 10000 && n_json > n_taken);
+}
+
 static void test_plain_runs(void **state)
 {
     (void)state;
@@ -606,6 +730,7 @@ int main(void)
         cmocka_unit_test(test_nul_is_no_json),
         cmocka_unit_test(test_the_only_member),
         cmocka_unit_test(test_the_scan),
+        cmocka_unit_test(test_the_scan_on_random_documents),
         cmocka_unit_test(test_plain_runs),
         cmocka_unit_test(test_numbers_print_as_in_python),
         cmocka_unit_test(test_utf8),
