@@ -109,20 +109,29 @@ static char *put_number(char *to, int32_t value)
     return to + n;
 }
 
-static int tokenize_batch(work *w)
+/* Ids with blanks between, or with commas. */
+static void print_ids(const int32_t *ids, size_t n, char between)
 {
     enum { ROOM = 64, DIGITS = 11 };
     char line[ROOM * DIGITS];
+    for (size_t k = 0; k < n;) {
+        char *p = line;
+        for (size_t end = n - k < ROOM ? n : k + ROOM; k < end; k++) {
+            if (k) *p++ = between;
+            p = put_number(p, ids[k]);
+        }
+        fwrite(line, 1, (size_t)(p - line), stdout);
+    }
+}
+
+static int tokenize_batch(work *w)
+{
+    const bool json = w->c->json;
     for (size_t i = 0; i < w->r->n; i++) {
-        size_t n = tamis_tokenize(w->m, w->r->texts[i], w->ids), k = 0;
-        do {
-            char *p = line;
-            for (size_t end = n - k < ROOM ? n : k + ROOM; k < end; k++) {
-                p = put_number(p, w->ids[k]);
-                *p++ = k + 1 < n ? ' ' : '\n';
-            }
-            fwrite(line, 1, (size_t)(p - line), stdout);
-        } while (k < n);
+        size_t n = tamis_tokenize(w->m, w->r->texts[i], w->ids);
+        if (json) fputs("{\"ids\": [", stdout);
+        print_ids(w->ids, n, json ? ',' : ' ');
+        fputs(json ? "]}\n" : "\n", stdout);
     }
     return 0;
 }
@@ -194,9 +203,11 @@ static int embed_batch(work *w)
 int cmd_embed(cli *c)
 {
     int rc;
-    if (!c->format) c->format = "f32";
+    if (!c->format) c->format = c->json ? "jsonl" : "f32";
     if (strcmp(c->format, "f32") != 0 && strcmp(c->format, "jsonl") != 0)
         return cli_fail(EXIT_USAGE, "--format %s: f32 or jsonl", c->format);
+    if (c->json && strcmp(c->format, "f32") == 0)
+        return cli_fail(EXIT_USAGE, "--json and --format f32: one of them");
     work *w = work_new(c, true, &rc);
     if (!w) return rc;
     if (progress_is_shown()) {

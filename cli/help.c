@@ -110,12 +110,12 @@ static const command commands[] = {
      1, 1},
     {"tokenize", cmd_tokenize, "tokenize [--jsonl]", "texts in, token ids out",
      "One text a line on standard input, or with --jsonl the \"text\" of one JSON object a line.\n"
-     "The ids, [CLS] and [SEP] included, one line a text.\n",
+     "The ids, [CLS] and [SEP] included, one line a text; with --json {\"ids\": [...]}.\n",
      "  echo 'I need to reset my password' | tamis tokenize\n", 0, 0},
     {"embed", cmd_embed, "embed [--jsonl] [--format f32|jsonl]", "texts in, unit vectors out",
      "Texts as for tokenize.  f32 (the default): little-endian float32, 384 a text, nothing else;\n"
-     "jsonl: {\"vector\": [...]} a line.  Each batch is written when it is done; memory does not\n"
-     "grow with the input.\n",
+     "jsonl, or --json: {\"vector\": [...]} a line.  Each batch is written when it is done; memory\n"
+     "does not grow with the input.\n",
      "  echo 'I need to reset my password' | tamis embed --format jsonl\n"
      "  tamis embed < texts.txt > vectors.f32\n",
      0, 0},

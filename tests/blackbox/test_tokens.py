@@ -6,6 +6,7 @@ import pathlib
 
 import oracle
 import pytest
+from conftest import check_fails
 
 FACTS = pathlib.Path(__file__).parent / "facts"
 LITERAL = {ord(c) for c in "ab{}"}  # these stand as they are in unicode-classes.tsv
@@ -58,6 +59,18 @@ def test_a_line_is_a_text(run):
     out = run("tokenize", input=b"one\n\n two \r\nthree", status=0).text
     assert out == "101 2028 102\n101 102\n101 2048 102\n101 2093 102\n"
     assert run("tokenize", input=b"", status=0).text == ""
+
+
+def test_json(run):
+    """--json: an object a line, of ids and of vectors."""
+    texts = "I need to reset my password\n\nh\u00f6chst \u4e00\n".encode()
+    plain = run("tokenize", input=texts, status=0).text.splitlines()
+    lines = run("tokenize", "--json", input=texts, status=0).text.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"ids": [int(i) for i in line.split()]} for line in plain]
+    assert run("embed", "--json", input=texts, status=0).out == run(
+        "embed", "--format", "jsonl", input=texts, status=0).out
+    check_fails(run("embed", "--json", "--format", "f32", input=texts), 2, "--json", "f32")
 
 
 def test_byte_order_mark(run):
