@@ -114,8 +114,8 @@ static const command commands[] = {
      "  echo 'I need to reset my password' | tamis tokenize\n", 0, 0},
     {"embed", cmd_embed, "embed [--jsonl] [--format f32|jsonl]", "texts in, unit vectors out",
      "Texts as for tokenize.  f32 (the default): little-endian float32, 384 a text, nothing else;\n"
-     "jsonl, or --json: {\"vector\": [...]} a line.  Each batch is written when it is done; memory\n"
-     "does not grow with the input.\n",
+     "jsonl, or --json: {\"vector\": [...]} a line.  Each batch is written when it is done;\n"
+     "memory does not grow with the input.\n",
      "  echo 'I need to reset my password' | tamis embed --format jsonl\n"
      "  tamis embed < texts.txt > vectors.f32\n",
      0, 0},

@@ -121,19 +121,44 @@ static status take_model(taken *t, const char *configured, err *e)
     return st;
 }
 
+/* shown: what stands before the path in a message. */
+static status take_apart(taken *t, const char *path, const char *name, const char *shown, err *e)
+{
+    status st = take(t, path, name, "", e);
+    for (size_t k = 0; st == ST_OK && k + 1 < t->n; k++)
+        if (strcmp(t->path[k], t->path[t->n - 1]) == 0)
+            st = err_set(e, ST_USAGE, "%s%s: that is the file of %s; it would be replaced", shown,
+                         path, t->by[k]);
+    return st;
+}
+
 static status take_output(taken *t, const char *path, const char *name, err *e)
 {
+    char key[32], shown[40];
     if (strcmp(path, "-") == 0)
         return err_set(e, ST_USAGE,
                        "export.%s = -: an export takes the place of a whole file, which standard "
                        "output is not; name a file (./- for one of that name)",
                        name);
-    status st = take(t, path, "export.", name, e);
-    for (size_t k = 0; st == ST_OK && k + 1 < t->n; k++)
-        if (strcmp(t->path[k], t->path[t->n - 1]) == 0)
-            st =
-                err_set(e, ST_USAGE, "export.%s = %s: that is the file of %s; it would be replaced",
-                        name, path, t->by[k]);
+    snprintf(key, sizeof key, "export.%s", name);
+    snprintf(shown, sizeof shown, "%s = ", key);
+    return take_apart(t, path, key, shown, e);
+}
+
+/* What is there before any output. */
+static status take_all(taken *t, const config *c, err *e)
+{
+    status st = take_store(t, c->store.url, e);
+    if (st == ST_OK) st = take_inputs(t, c, e);
+    return st ? st : take_model(t, c->embed.model, e);
+}
+
+status outputs_check_removed(const config *c, const char *path, err *e)
+{
+    taken t = {0};
+    status st = take_all(&t, c, e);
+    if (st == ST_OK) st = take_apart(&t, path, "--removed", "--removed ", e);
+    taken_release(&t);
     return st;
 }
 
@@ -144,9 +169,7 @@ status outputs_check(const config *c, err *e)
     outputs_paths(c, paths);
     bool splits = *paths[OUT_TRAIN] || *paths[OUT_VALID] || *paths[OUT_TEST];
     status st = splits ? config_check(c, e) : ST_OK;
-    if (st == ST_OK) st = take_store(&t, c->store.url, e);
-    if (st == ST_OK) st = take_inputs(&t, c, e);
-    if (st == ST_OK) st = take_model(&t, c->embed.model, e);
+    if (st == ST_OK) st = take_all(&t, c, e);
     for (out_file i = OUT_CSV; st == ST_OK && i < OUT_COUNT; i++)
         if (*paths[i]) st = take_output(&t, paths[i], summary_file_name(i), e);
     taken_release(&t);

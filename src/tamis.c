@@ -488,6 +488,7 @@ tamis_status tamis_dedup(tamis *t, const tamis_dedup_options *o, tamis_format fo
     if (st == ST_OK && !j.model_dir) st = err_nomem(&e, "deduplicating");
     if (st == ST_OK && j.dim > DEDUP_DIM_MAX)
         st = err_set(&e, ST_USAGE, "vectors of %zu floats: %d at most", j.dim, DEDUP_DIM_MAX);
+    if (st == ST_OK && j.removed) st = outputs_check_removed(&t->config, j.removed, &e);
     if (st == ST_OK) st = dedup_run(&j, &s, &e);
     if (st == ST_OK) {
         dedup_summary_write(&s, format == TAMIS_JSON, &text);

@@ -4,7 +4,8 @@
 
 #include "export/export.h"
 
-/* Sums of what is finite stay finite in it, and are the same bits. */
+/* Sums of what is finite stay finite in it, and are the same bits, but for ratings nearer to 0 than
+ * 2^-980. */
 #define RATING_UNIT 0x1p-40
 
 /* Of a kept turn and the turns removed in its favour. */

@@ -324,6 +324,12 @@ def test_other_failures(dedup, run, tmp_path):
     assert (tmp_path / "ok").read_bytes() == b'{"text": "a"}\n'
     check_fails(dedup(b"", "--removed", "no/such/place", "ok", status=1), 1, "no/such/place")
     check_fails(run("--set", "embed.model=none", "dedup", "ok", status=1), 1, "none")
+    own = ("--set", "embed.model=m", "--set", "store.url=some.db")
+    for name in ("m/vocab.txt", "some.db", "some.db-wal"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"mine")
+        check_fails(run(*own, "dedup", "--removed", name, "ok", status=2), 2, name, "replaced")
+        assert (tmp_path / name).read_bytes() == b"mine"
     early = run("--set", "embed.model=none", "dedup", "--removed", "no/such/place", "ok", status=1)
     check_fails(early, 1, "no/such/place")
     with open("/dev/full", "wb") as full:

@@ -56,7 +56,8 @@ static void check_scan(size_t words, size_t n_queries, size_t n_panels, bool ext
 }
 
 /* As long as a narrow code with its last word, a and b, may be (a query and a column are of one
- * length): full of small numbers, or all in a few of them, of either half of the words or of both. */
+ * length): full of small numbers, or all in a few of them, of either half of the words or of
+ * both. */
 static void narrow_code(int8_t *code, size_t n, uint32_t *a, uint32_t *b)
 {
     const uint32_t half = random_below(3);
