@@ -10,11 +10,12 @@
 
 typedef unsigned long long ull;
 
-static status write_model(const job *j, buf *b, err *e)
+/* Without a turn none was used, whatever the store knows from before. */
+static status write_model(const job *j, const dataset *d, buf *b, err *e)
 {
     buf model = {0};
-    bool found;
-    status st = store_get(j->store, "model", &model, &found, e);
+    bool found = false;
+    status st = d->n_turns ? store_get(j->store, "model", &model, &found, e) : ST_OK;
     buf_z(b, ", \"model\": ");
     if (st == ST_OK && found)
         js_write_string(b, buf_view(&model));
@@ -97,7 +98,7 @@ status manifest_write(const job *j, const dataset *d, const summary *s, const ch
     buf b = {0};
     file_out f = {0};
     buf_z(&b, "{\"tamis\": \"" TAMIS_VERSION "\"");
-    status st = write_model(j, &b, e);
+    status st = write_model(j, d, &b, e);
     write_configuration(j, &b);
     if (st == ST_OK) st = write_counts(j, d, s, &b, e);
     write_files(s, &b);

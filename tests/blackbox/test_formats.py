@@ -191,3 +191,17 @@ def test_manifest(make_place, few, expected, tmp_path):
     for key, path in (("csv", "out.csv"), ("jsonl", "rows.jsonl"), ("removed", "removed.jsonl")):
         assert value["files"][key]["path"] == path
         assert value["files"][key]["sha256"] == hashlib.sha256(place.read(path)).hexdigest()
+
+
+def test_manifest_without_a_turn(make_place):
+    """It names no model then, also where the store had turns before."""
+    manifests = []
+    for ratings in ((1,), (5, 1)):
+        place = make_place([]).configure(export={"manifest": "manifest.json"})
+        for rating in ratings:
+            (place.dir / "one.jsonl").write_bytes(raw(conversation(rating=rating)))
+            place.run("import", "one.jsonl", status=0)
+            place.run("export", status=0)
+        manifests.append(place.read("manifest.json"))
+    assert manifests[0] == manifests[1]
+    assert json.loads(manifests[0])["model"] is None
