@@ -183,9 +183,10 @@ static status renew_files(const job *j, forget_report *r, const dataset *before,
     dataset_release(&after);
     if (st == ST_OK) return ST_OK;
     err why = *e;
-    return err_set(e, ST_INCOMPLETE,
-                   "forgotten in the store, but not in the files: %s; then run `tamis export`",
-                   why.msg);
+    /* Not an export, which leaves a file alone when there is no row for it. */
+    return err_set(
+        e, ST_INCOMPLETE,
+        "forgotten in the store, but not in the files: %s; then run `tamis forget` again", why.msg);
 }
 
 static status scrub(const job *j, err *e)

@@ -144,6 +144,19 @@ def test_no_row_is_left(make_place):
     assert b"int_1" not in held(place)
 
 
+def test_files_that_could_not_be_written(make_place):
+    """What is said to do then is enough, also where no row is left."""
+    place = make_place([raw(conversation())]).configure(export={"csv": "files/out.csv"})
+    (place.dir / "files").mkdir()
+    place.run("run", status=0)
+    (place.dir / "files").rename(place.dir / "away")
+    result = place.run("forget", "int_1", status=3)
+    assert "not in the files" in result.err and "`tamis forget`" in result.err
+    (place.dir / "away").rename(place.dir / "files")
+    place.run("forget", "int_1", status=0)
+    assert oracle.rows_of(place.read("files/out.csv")) == []
+
+
 def test_before_any_curation(make_place, few):
     """Nothing but the record has to go: no model is needed, no file is made."""
     place = make_place(few, model="/nowhere")
