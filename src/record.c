@@ -253,3 +253,24 @@ status record_parse(str raw, arena *a, interaction *out, err *e)
     *out = (interaction){0};
     return read_tree(raw, a, out, e);
 }
+
+status record_id_of_broken(str raw, arena *a, str *id, err *e)
+{
+    js_cutter c = {.text = raw};
+    str key = {0}, value = {0}, last = {0};
+    err why = {0};
+    buf scratch = {0};
+    js *root = NULL;
+    while (js_cut(&c, &key, &value) == JS_CUT_ITEM)
+        if (js_key_is(key, "id") && *value.p == '"') last = value;
+    *id = last;
+    if (!last.n) return ST_OK;
+    str text = js_mend(last, &scratch);
+    bool read = buf_ok(&scratch) && js_parse(text, &root, &why) == ST_OK;
+    bool nomem = !buf_ok(&scratch) || err_is_nomem(&why);
+    /* What is no string either stands for itself. */
+    *id = arena_str(a, read ? js_string(root) : (str){last.p + 1, last.n - 2});
+    js_free(root);
+    buf_release(&scratch);
+    return nomem || !id->p ? err_nomem(e, "reading an interaction") : ST_OK;
+}

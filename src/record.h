@@ -56,6 +56,11 @@ enum { TEXT_LIMIT = 1 << 20, RECORD_LIMIT = 64 << 20 };
  * Everything in *out lives in `a`. */
 status record_parse(str raw, arena *a, interaction *out, err *e) MUST_USE;
 
+/* The id of a record that is not JSON, as far as it can be told: the last member "id" that is a
+ * string, read as record_parse reads one.  Empty: it cannot.  *id lives in `a`.  ST_FAILED: no
+ * memory. */
+status record_id_of_broken(str raw, arena *a, str *id, err *e) MUST_USE;
+
 /* The reference order of interactions: newest first, equal instants by id. */
 int interaction_cmp(const interaction *a, const interaction *b);
 

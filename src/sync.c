@@ -65,23 +65,15 @@ static status keep_rejected(keeping *k, str raw, err *why, err *e)
     return store_put_rejected(k->store, raw, why->msg, &is_new, e);
 }
 
-/* The id of a record that is not JSON, as far as it can be told; empty: it cannot. */
-static str id_of_broken(str raw)
-{
-    js_cutter c = {.text = raw};
-    str key = {0}, value = {0}, id = {0};
-    while (js_cut(&c, &key, &value) == JS_CUT_ITEM)
-        if (js_key_is(key, "id") && *value.p == '"') id = (str){value.p + 1, value.n - 2};
-    return id;
-}
-
 /* Rejects a record, named by a warning beginning with `where`; one that was forgotten (as far as
  * it has an id) is passed over. */
 static status reject(keeping *k, str raw, str id, const char *where, err *why, err *e)
 {
     bool forgotten = false;
-    if (!id.n) id = id_of_broken(raw);
-    status st = id.n ? store_is_forgotten(k->store, id, &forgotten, e) : ST_OK;
+    arena a = {0};
+    status st = id.n ? ST_OK : record_id_of_broken(raw, &a, &id, e);
+    if (st == ST_OK && id.n) st = store_is_forgotten(k->store, id, &forgotten, e);
+    arena_release(&a);
     k->counts->forgotten += forgotten;
     if (st || forgotten) return st;
     st = keep_rejected(k, raw, why, e);

@@ -497,21 +497,25 @@ static bool reason_names(const char *reason, str id)
     return false;
 }
 
-/* Rejected records that hold the id as a JSON string, or of which (redact.store) no more is kept
- * than a word that names it. */
+/* Rejected records that have the id or hold it as a JSON string, or of which (redact.store) no more
+ * is kept than a word that names it. */
 static status forget_rejected(store *s, str id, bool *found, err *e)
 {
     rows *r;
+    arena a = {0};
     buf raw = {0}, quoted = {0};
     js_write_string(&quoted, id);
     status st = db_list(s->db, list_rejected, NO_VALUES, &r, e);
     while (db_next(s->db, r, &st, e)) {
         str number = row_str(r, 4);
+        str has = {0};
         uint64_t n = 0;
         buf_clear(&raw);
+        arena_reset(&a);
         st = unpack(s, r, 3, "rejected record", number, &raw, e);
-        bool names =
-            reason_names(row_cstr(r, 0), id) || (raw.n && memmem(raw.p, raw.n, quoted.p, quoted.n));
+        if (st == ST_OK) st = record_id_of_broken(buf_view(&raw), &a, &has, e);
+        bool names = reason_names(row_cstr(r, 0), id) || str_eq(has, id) ||
+                     (raw.n && memmem(raw.p, raw.n, quoted.p, quoted.n));
         if (st || !names || !number_parse_u64(number, &n)) continue;
         *found = true;
         st = change(s, Q_REMOVE_REJECTED, VALUES(integer((int64_t)n)), e);
@@ -520,6 +524,7 @@ static status forget_rejected(store *s, str id, bool *found, err *e)
     if (st == ST_OK && (!buf_ok(&quoted) || !buf_ok(&raw))) st = err_nomem(e, "forgetting");
     buf_release(&raw);
     buf_release(&quoted);
+    arena_release(&a);
     return st;
 }
 

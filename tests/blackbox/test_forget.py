@@ -183,6 +183,21 @@ def test_rejected_versions_go_too(make_place, odd):
     assert not place.json("status")["rejected"]
 
 
+@pytest.mark.parametrize("spelled", [r"a/caf\u00e9", r"a\/café", r"\u0061/caf\u00E9"])
+def test_rejected_versions_go_however_the_id_is_spelled(make_place, spelled):
+    """One id, whatever a writer escapes: what is not JSON is not read, and has it all the same."""
+    place = make_place([])
+    bad = ('{"id": "%s", "messages": [{"text": "my secret"}], "n": NaN}' % spelled).encode()
+    (place.dir / "bad.jsonl").write_bytes(bad + b"\n" + raw(conversation("a/café")))
+    place.run("import", "bad.jsonl", status=0)
+    assert place.json("status")["rejected"] == 1
+    place.run("forget", "a/café", status=0)
+    assert not place.json("status")["rejected"] and b"my secret" not in held(place)
+    again = place.json("import", "bad.jsonl")["interactions"]
+    assert (again["rejected"], again["forgotten"]) == (0, 2)
+    assert not place.json("status")["rejected"]
+
+
 def test_what_is_said_of_a_rejected_version_goes_too(make_place):
     """With redact.store = yes no more is kept of it than why, which names it."""
     place = make_place([]).configure(redact={"rules": "card", "store": "yes"})
