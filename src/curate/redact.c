@@ -152,6 +152,25 @@ static size_t mark_end(const redactor *r, str t, size_t at)
     return byte_at(t, i) == ']' && names_rule(r, label) ? i + 1 : 0;
 }
 
+/* Beyond ASCII: white space, marks of combining, punctuation and symbols, as people type them; no
+ * letter or digit of Unicode is among them. */
+static bool is_sign(uint32_t c)
+{
+    static const uint32_t signs[][2] = {
+        {0x80, 0xA9},       {0xAB, 0xB1},       {0xB4, 0xB4},     {0xB6, 0xB8},
+        {0xBB, 0xBB},       {0xBF, 0xBF},       {0xD7, 0xD7},     {0xF7, 0xF7},
+        {0x2EF, 0x36F},     {0x606, 0x60F},     {0x61B, 0x61F},   {0x66A, 0x66D},
+        {0x6D4, 0x6D4},     {0x2000, 0x206F},   {0x20A0, 0x20CF}, {0x2190, 0x245F},
+        {0x2500, 0x2775},   {0x2794, 0x2BFF},   {0x3000, 0x3004}, {0x3008, 0x3020},
+        {0x3030, 0x3030},   {0xFE00, 0xFE6F},   {0xFF00, 0xFF0F}, {0xFF1A, 0xFF20},
+        {0xFF3B, 0xFF40},   {0xFF5B, 0xFF65},   {0xFFE0, 0xFFFF}, {0x1F000, 0x1F0FF},
+        {0x1F10D, 0x1FAFF}, {0xE0000, 0xE007F},
+    };
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (c >= signs[i][0] && c <= signs[i][1]) return true;
+    return utf8_is_space(c);
+}
+
 bool redact_left_empty(const redactor *r, str t)
 {
     bool marked = false;
@@ -164,7 +183,7 @@ bool redact_left_empty(const redactor *r, str t)
         }
         size_t from = i;
         uint32_t c = utf8_next(t, &i);
-        if (is_alnum(t.p[from]) || (c >= 0x80 && !utf8_is_space(c))) return false;
+        if (is_alnum(t.p[from]) || (c >= 0x80 && !is_sign(c))) return false;
     }
     return marked;
 }

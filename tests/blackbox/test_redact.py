@@ -171,6 +171,23 @@ def test_counts_and_what_is_left_empty(make_place):
         assert [e["turn"] for e in place.ledger()] == [1, 2, 0], action
 
 
+@pytest.mark.parametrize("around", [
+    "\u201c%s\u201d", "%s \u2026", "\u00bf%s?", "%s\u3002", "%s\uff01", "\u2014 %s \u2022",
+    "%s \U0001f44d\U0001f3fd", "%s \u2764\ufe0f", "%s\u200b", "\ufffd %s", "\u20ac %s", "%s \u2192",
+    "\u00ab%s\u00bb", "%s\u061f"])
+def test_signs_say_nothing(make_place, around):
+    """Punctuation and symbols are no letters, whichever keyboard they come from."""
+    talks = [raw(conversation("int_a", said=around % VALUES["email"])),
+             raw({**conversation("int_b", said=around % "é"), "botId": "b2"}),
+             raw({**conversation("int_c", said=around % VALUES["email"] + "東"), "botId": "b3"})]
+    place = holding(make_place([]), talks).configure(redact={"rules": ALL},
+                                                     dedup={"domain": "bot"})
+    place.run("export", status=0)
+    assert place.ledger() == [{"interaction_id": "int_a", "turn": 0, "rule": "redacted-empty"}]
+    assert len(oracle.rows_of(place.read())) == 2
+    place.run("verify", status=0)
+
+
 def test_compared_as_redacted(make_place):
     """Two questions that differ by a card number alone are one."""
     raws = [raw(conversation("int_%d" % k, said="Please charge the card %s again" % card))
