@@ -22,8 +22,7 @@ void gathering_rest(gathering *g)
     arena_reset(&g->scratch);
 }
 
-/* Counts a conversation once a run. */
-static status count(gathering *g, str id, put_result how, err *e)
+status gathering_count(gathering *g, str id, put_result how, err *e)
 {
     if (how == PUT_SAME || intern_find(&g->known, id) != INTERN_NONE) return ST_OK;
     str name = arena_str(&g->names, id);
@@ -47,7 +46,7 @@ static status reject(gathering *g, part *p, str conversation, size_t number, con
     p->conversation = p->id = (str){0};
     status st = conversation.n ? store_is_forgotten(g->store, conversation, &forgotten, e) : ST_OK;
     if (st) return st;
-    if (forgotten) return count(g, conversation, PUT_FORGOTTEN, e);
+    if (forgotten) return gathering_count(g, conversation, PUT_FORGOTTEN, e);
     if (conversation.n && !memmem(raw.p, raw.n, conversation.p, conversation.n)) {
         snprintf(named, sizeof named, "%.500s (conversation %.*s)", why, STR_FMT(conversation));
         why = named;
@@ -100,7 +99,7 @@ static status keep(gathering *g, part *parts, const size_t *which, size_t n, con
     }
     st = record_parse(buf_view(&record), &g->scratch, &i, e);
     if (st == ST_OK) st = store_put(g->store, i.id, i.at, buf_view(&record), &how, e);
-    if (st == ST_OK) st = count(g, i.id, how, e);
+    if (st == ST_OK) st = gathering_count(g, i.id, how, e);
     for (size_t k = 0; st == ST_OK && how == PUT_FORGOTTEN && k < n; k++)
         parts[which[k]].id = (str){0}; /* no word of it anywhere */
 done:

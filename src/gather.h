@@ -28,6 +28,9 @@ void gathering_release(gathering *g);
  * gathering_rest. */
 status gather(gathering *g, part *parts, size_t n, const char *where, err *e) MUST_USE;
 
+/* Counts a conversation that was put, once a run; id is copied. */
+status gathering_count(gathering *g, str id, put_result how, err *e) MUST_USE;
+
 /* Lets go of what a page took. */
 void gathering_rest(gathering *g);
 

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #include "base/sha256.h"
-#include "gather.h"
+#include "reshape.h"
 #include "source/slices.h"
 
 enum { CONTACTS_PAGE = 25, ODD_IN_A_ROW = 3 };
@@ -343,6 +343,7 @@ status sync_contacts(store *s, source *src, const shape *form, const sync_option
     buf_fmt(&r.hole_key, "hole %s", o->source_name);
     if (!buf_cstr(&r.name) || !buf_cstr(&r.key) || !buf_cstr(&r.hole_key))
         st = err_nomem(e, "reading contacts");
+    if (st == ST_OK) st = reshape(&r.gathering, o->source_name, e);
     while (st == ST_OK && !fresh) { /* what was unfinished first, then up to now */
         st = begin(&r, &fresh, e);
         if (st == ST_OK) st = read_slice(&r, fresh, e);

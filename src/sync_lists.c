@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "base/sha256.h"
-#include "gather.h"
+#include "reshape.h"
 #include "source/slices.h"
 
 enum {
@@ -393,7 +393,7 @@ status sync_lists(store *s, source *src, const shape *form, const sync_options *
     reading r = {.source = src, .o = o};
     r.gathering = (gathering){
         .store = s, .log = o->log, .counts = counts, .shape = form, .redactor = o->redactor};
-    status st = ST_OK;
+    status st = reshape(&r.gathering, o->source_name, e);
     for (r.list = source_lists(src); st == ST_OK && r.list->name; r.list++) st = read_list(&r, e);
     gathering_release(&r.gathering);
     source_page_release(&r.page);

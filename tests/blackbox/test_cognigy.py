@@ -131,6 +131,21 @@ def test_bot_field(serve, talks):
     assert place.json("explain", talks[0]["id"], env=ENV)["bot_id"] == "web"
 
 
+def test_another_bot_field_later(serve, talks, expected):
+    """What is stored is read by it too, also what the service has no more."""
+    place = serve(talks)
+    for rows in place.tenant.rows.values():
+        for row in rows:
+            row["endpointName"] = "web"
+    run(place, status=0)
+    check_is(place, expected(map(raw, talks)))
+    for talk in talks[:30]:
+        place.tenant.delete(talk["id"])
+    place.configure(source={"bot_field": "endpointName"})
+    run(place, status=0)
+    check_is(place, expected([raw({**t, "botId": "web"}) for t in talks]))
+
+
 # Ties
 
 def at_noon(k):

@@ -167,6 +167,38 @@ def test_ratings(serve):
     assert shown == ["5", 4.5, None]
 
 
+@pytest.mark.parametrize("first", [{"rating_field": ""}, {"rating_field": "language"},
+                                   {"bot_users": "nobody"}], ids=str)
+def test_other_settings_later(serve, talks, expected, first):
+    """What is stored is read by them too, though nothing is asked for again."""
+    place = serve(talks).configure(source=first)
+    run(place, status=0)
+    place.configure(source={"rating_field": "csat", "bot_users": ""})
+    asked = len(place.tenant.requests("messages"))
+    summary = place.json("run", env=KEY)["interactions"]
+    assert len(place.tenant.requests("messages")) == asked and summary["new"] == 0
+    assert summary["updated"] > 0
+    check_is(place, expected(as_text(talks)))
+    assert place.json("run", env=KEY)["interactions"]["updated"] == 0
+
+
+def test_two_tenants_with_settings_of_their_own(serve, talks, expected):
+    """In one store: each one's conversations are read by its own."""
+    places = [serve(talks[:30]), serve(talks[30:])]
+    for field, place in zip(("csat", "stars"), places):
+        place.configure(source={"rating_field": field}, store={"url": places[0].dir / "tamis.db"})
+    for contact in places[1].tenant.contacts:
+        for field in contact["customFields"]:
+            field["ident"] = field["ident"].replace("csat", "stars")
+    for place in (*places, *places):
+        run(place, status=0)
+    check_is(places[1], expected(as_text(talks)))
+    places[0].configure(source={"rating_field": "language"})
+    run(places[0], status=0)
+    assert {row["interaction_id"] for row in oracle.rows_of(places[0].read())} <= {
+        t["id"] for t in talks[30:]}
+
+
 def test_removed_content_and_odd_rows(serve):
     talks = [conversation("c_%d" % k, said="Wish number %d" % k) for k in range(4)]
     place = serve(talks)
