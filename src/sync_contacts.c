@@ -58,14 +58,15 @@ static status add_part(reading *r, str raw, bool is_head, str contact, err *e)
     return ST_OK;
 }
 
-/* Whether the store has this contact, just so. */
+/* Whether the store has this contact, just so; as received, where it is to be redacted, is not. */
 static status is_known(reading *r, str contact, str raw, bool *known, err *e)
 {
     buf record = {0};
     bool found;
     status st = store_find(r->gathering.store, contact, &record, &found, e);
     str received = found ? raw_member(buf_view(&record), "received") : (str){0};
-    *known = st == ST_OK && received.n && str_eq(raw_member(received, "head"), raw);
+    *known = st == ST_OK && !r->gathering.redactor && received.n &&
+             str_eq(raw_member(received, "head"), raw);
     buf_release(&record);
     return st;
 }

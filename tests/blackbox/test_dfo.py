@@ -236,6 +236,16 @@ def test_redacted_before_it_is_stored(serve):
     assert "4111" not in str(place.json("explain", "c_1"))
 
 
+def test_redacted_when_it_is_read_again(serve):
+    """What was stored before redact.store."""
+    place = serve([conversation("c_1", said="My card is 4111 1111 1111 1111")])
+    run(place, "sync", status=0)
+    assert "4111" in json.dumps(place.json("explain", "c_1"))
+    run(place, "sync", "--resync-from", "2020-01-01T00:00:00Z", "--set", "redact.rules=card",
+        "--set", "redact.store=yes", status=0)
+    assert "4111" not in json.dumps(place.json("explain", "c_1"))
+
+
 @pytest.mark.parametrize("store", ["no", "yes"])
 def test_odd_messages_of_what_is_forgotten_go_too(serve, store):
     """They do not say themselves whose they are."""
