@@ -118,6 +118,19 @@ static void mend_names(str t, buf *out)
     buf_add(out, t.p + good, t.n - good);
 }
 
+/* How much of what jansson says is about the text and not of it: behind that come up to 20 bytes
+ * that stand there, which may be what somebody said. */
+static int length_of_why(const char *why)
+{
+    static const char *const shown[] = {" near '", " '\\u"};
+    size_t n = strlen(why);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        const char *at = strstr(why, shown[i]);
+        if (at && (size_t)(at - why) < n) n = (size_t)(at - why);
+    }
+    return (int)n;
+}
+
 status js_parse(str text, js **out, err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -137,7 +150,9 @@ status js_parse(str text, js **out, err *e)
         buf_release(&mended);
     }
     if (out_of_memory) return err_nomem(e, "reading JSON");
-    if (!root) return err_set(e, ST_FAILED, "not JSON: %s (byte %d)", why.text, why.position);
+    if (!root)
+        return err_set(e, ST_FAILED, "not JSON: %.*s (byte %d)", length_of_why(why.text), why.text,
+                       why.position);
     *out = (js *)root;
     return ST_OK;
 }

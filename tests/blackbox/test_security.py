@@ -194,6 +194,20 @@ def test_no_conversation_in_the_log(place, few):
     assert len(texts) > 50 and not [text for text in texts if len(text) > 8 and text in shown]
 
 
+@pytest.mark.parametrize("broken", [
+    '"from": "user", "text": "Anna Berg\tis"', '"from": "user", "text": Anna', '"text" "Anna Berg"',
+    '"from": "user", "text": "\\uAnna Berg"', '"text": "Anna Berg" "is"', '"text": "\\d8Anna"'])
+@pytest.mark.parametrize("store", ["no", "yes"])
+def test_no_conversation_in_the_word_of_what_is_no_json(make_place, broken, store):
+    """Where it breaks is often in a text: the byte is named, and not what stands there."""
+    place = make_place([]).configure(redact={"rules": "card", "store": store})
+    (place.dir / "bad.jsonl").write_text('{"id": "int_1", "messages": [{%s}]}' % broken)
+    result = place.run("import", "bad.jsonl", status=0)
+    assert "not JSON" in result.err and "(byte " in result.err
+    shown = result.err + place.run("status", status=0).text + place.run("status", "--json").text
+    assert "Ann" not in shown
+
+
 # The program itself
 
 def test_hardened_program():
