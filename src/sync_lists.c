@@ -7,8 +7,11 @@
  *
  * The server's count, where it gives one, has the last word: a list ends when the rows asked for
  * are all that it counts, and a pass counts if at least as many rows were seen as it said at the
- * start; else the list is read again, three times at most.  Without a count, it ends with a page
- * that is not full and brings nothing new.
+ * start; else the list is read again, three times at most.  Without a count, it ends where a page
+ * that is not full brings nothing new and there is nothing behind its rows.
+ *
+ * A server may give fewer rows than it is asked for though there are more: then that many are a
+ * page.
  *
  * Progress is kept as a slice (record.h): `newest` is the time that was reached, `page` counts the
  * pages asked for at that time.  Each list has slices of its own. */
@@ -33,6 +36,7 @@ typedef struct reading {
     buf name; /* what the slices of the list are filed under */
     slice slice;
     unsigned passes_left;
+    bool is_capped; /* the server gives no more rows than slice.page_size, or may do so */
     source_page page;
     part *parts; /* of the page */
     gathering gathering;
@@ -62,7 +66,7 @@ static list_query question(const reading *r)
                     .skip = (s->page - 1) * s->page_size,
                     .top = s->page_size};
     bool grows = r->passes_left < SLICE_PASSES - 1 || s->total_first < 0;
-    if (grows && q.skip + q.top <= MOST_ROWS) {
+    if (grows && !r->is_capped && q.skip + q.top <= MOST_ROWS) {
         q.top += q.skip;
         q.skip = 0;
     }
@@ -214,7 +218,18 @@ static bool ended(const reading *r, const list_query *q, const brought *b)
 {
     size_t n = r->page.n_records;
     if (r->page.total >= 0) return q->skip + n >= (uint64_t)r->page.total;
-    return n < q->top && !b->n_new;
+    return n < q->top && !b->n_new && (r->is_capped || !n);
+}
+
+/* Of a page that is not the last, as far as is known: if it is not full, more is looked for behind
+ * its rows. */
+static void note_cap(reading *r, const list_query *q, const brought *b)
+{
+    const size_t n = r->page.n_records;
+    if (!n || n >= q->top || (r->page.total < 0 && b->n_new)) return;
+    r->slice.page_size = (uint32_t)n;
+    r->slice.page = (uint32_t)(q->skip / n + 1);
+    r->is_capped = true;
 }
 
 /* Moves on by a page that is not the last. */
@@ -238,6 +253,7 @@ static list_next feed(reading *r, const list_query *q, const brought *b, bool en
     if (r->page.total >= 0) s->total_last = r->page.total;
     if (first && s->total_first < 0) s->total_first = r->page.total;
     if (!end && !ended(r, q, b)) {
+        note_cap(r, q, b);
         move_on(s, b);
         if (s->idle_pages < IDLE_LIMIT) return LIST_MORE;
         restart(s, s->page_size);
@@ -354,6 +370,7 @@ static status read_slice(reading *r, err *e)
 {
     list_next next = LIST_MORE;
     r->passes_left = SLICE_PASSES - 1;
+    r->is_capped = false;
     while (next != LIST_DONE) {
         bool end;
         status st = get_page(r, &end, e);

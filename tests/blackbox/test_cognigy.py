@@ -155,10 +155,13 @@ def at_noon(k):
 
 @pytest.mark.matrix(1)
 @pytest.mark.parametrize("attributes", [{}, {"counts": False}, {"shuffle": True},
-                                        {"at_end_500": False, "counts": False}], ids=str)
+                                        {"at_end_500": False, "counts": False}, {"top": 3},
+                                        {"top": 3, "counts": False},
+                                        {"top": 3, "counts": False, "at_end_500": False}], ids=str)
 @pytest.mark.parametrize("n", [7, 22])
 def test_many_rows_of_one_time(serve, expected, n, attributes):
-    """More than a page of one millisecond, and an exact number of pages."""
+    """More than a page of one millisecond, and an exact number of pages; also where the service
+    gives fewer rows than it is asked for."""
     talks = [at_noon(k) for k in range(n)]
     place = serve(talks, **attributes).configure(source={"page_size": 7, "max_attempts": 2})
     run(place, status=0)
