@@ -426,8 +426,11 @@ static status judge_result(const verify_result *r, err *e)
     if (!n) return ST_OK;
     return err_set(e, ST_VIOLATION,
                    "%llu violation%s: these files are not what the store and the configuration "
-                   "give; `tamis export` writes them anew",
-                   (unsigned long long)n, n == 1 ? "" : "s");
+                   "give; %s",
+                   (unsigned long long)n, n == 1 ? "" : "s",
+                   r->d.n_turns ? "`tamis export` writes them anew"
+                                : "with no row now, `tamis export` leaves files of rows as they "
+                                  "are: remove them, then run it");
 }
 
 tamis_status tamis_verify(tamis *t, tamis_format format, char **out, tamis_error *error)

@@ -331,6 +331,20 @@ def test_store_moved_on(desk, demo, tmp_path):
     here.check_found("--set", "dedup.keep=oldest")
 
 
+def test_files_of_rows_that_are_no_more(desk, demo):
+    """With no row an export leaves them alone; so what is said to do is another thing."""
+    here = desk(demo.first[:10], export={"csv": "out.csv", "removed": "removed.jsonl",
+                                         "train": "train.jsonl", "chat": "chat.jsonl"})
+    nothing = ["--set", "filter.min_rating=9"]
+    here.run("export", *nothing, cwd=here.dir, status=0)
+    result = here.run("verify", *nothing, cwd=here.dir, status=5)
+    assert "remove" in result.lines[-1], result
+    for name in ("out.csv", "train.jsonl", "chat.jsonl"):
+        (here.dir / name).unlink()
+    here.run("export", *nothing, cwd=here.dir, status=0)
+    here.run("verify", *nothing, cwd=here.dir, status=0)
+
+
 def test_what_cannot_be_verified(desk, demo, tmp_path):
     here = desk(demo.first[:10])
 
