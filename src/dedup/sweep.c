@@ -86,7 +86,8 @@ typedef struct run {
     vector_facts facts;
     double bound; /* of the error of a float32 product */
     double thresholds[N_BITS], lowest;
-    entry *entries; /* [n] by group, then row */
+    double shown_from; /* pairs that no threshold asks for, but those who read do */
+    entry *entries;    /* [n] by group, then row */
     size_t n;
     size_t n_forced, n_again; /* rows; those of them that are not the first of their entry */
     entry *group;             /* the first of the group that is gone through */
@@ -220,7 +221,7 @@ static double limit_in(const run *r, const entry *n, const tier *t)
     const bool kept_here = !t || t < &r->tiers[LOW];
     double limit = lowest_of(r, kept_here ? n->bits : n->bits & t->matters);
     if (kept_here) {
-        double nearest = n->best > r->lowest ? n->best : r->lowest;
+        double nearest = n->best > r->shown_from ? n->best : r->shown_from;
         if (nearest < limit) limit = nearest;
     }
     return limit == HUGE_VAL ? limit : findable(r, n, limit);
@@ -409,7 +410,7 @@ static void tell(run *r, const entry *n)
         s->nearest[step - 1]++;
     else
         s->apart++;
-    if (n->best < sweep_threshold(0) || is_forced(r, n)) return;
+    if (n->best < r->shown_from || is_forced(r, n)) return;
     sweep_pair p = {n->row, r->group[n->nearest].row, n->best};
     if (n->bits >> HERE & 1)
         offer(s->below, &s->n_below, p, true);
@@ -516,6 +517,7 @@ static status prepare(run *r, err *e)
     for (size_t i = 0; i < SWEEP_STEPS; i++) r->thresholds[i] = sweep_threshold(i);
     r->thresholds[HERE] = in->threshold;
     r->lowest = in->threshold < r->thresholds[0] ? in->threshold : r->thresholds[0];
+    r->shown_from = sweep_shown_from(in->threshold);
     status st = unite_vectors(
         &(unite_input){in->vectors, in->n_vectors, in->dim, r->o->isa, r->o->pool}, &r->facts, e);
     if (st) return st;
@@ -531,7 +533,7 @@ static status prepare(run *r, err *e)
                                 .squares = r->facts.squares,
                                 .longest = r->facts.longest,
                                 .largest = r->facts.largest,
-                                .threshold = r->lowest,
+                                .threshold = r->shown_from,
                                 .isa = r->o->isa,
                                 .pool = r->o->pool},
                   &r->join, e);

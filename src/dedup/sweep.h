@@ -19,7 +19,7 @@ typedef struct sweep {
     uint64_t nearest[SWEEP_STEPS], apart;
     /* Of distinct vectors, each with its nearest earlier kept one, those nearest that threshold:
      * removed with a cosine just above it, lowest first; kept with one just below it, highest
-     * first.  None below SWEEP_FIRST / 100. */
+     * first.  None below sweep_shown_from. */
     sweep_pair above[SWEEP_PAIRS], below[SWEEP_PAIRS];
     size_t n_above, n_below;
 } sweep;
@@ -27,6 +27,14 @@ typedef struct sweep {
 static inline double sweep_threshold(size_t step)
 {
     return (double)(SWEEP_FIRST + step) / 100;
+}
+
+/* Below which cosine no pair is shown at a threshold: what is further from the line says nothing
+ * about it. */
+static inline double sweep_shown_from(double threshold)
+{
+    double far = threshold - 0.15;
+    return far < sweep_threshold(0) ? far : sweep_threshold(0);
 }
 
 /* As forced_run (forced.h), without prior and margins: the kept counts are those of forced_run at

@@ -102,7 +102,7 @@ static void check_nearest(const rows *r, const sweep *s)
             nearest[step - 1]++;
         else
             apart++;
-        if (!step) continue;
+        if (best < sweep_shown_from(r->in.threshold)) continue;
         if (v[i].kept_row == NO_ROW)
             highest_below = best > highest_below ? best : highest_below;
         else
@@ -208,6 +208,20 @@ static void test_threads_and_instructions(void **state)
     rows_free(&r);
 }
 
+/* The pairs nearest the line are those of the threshold, also where no step is as low. */
+static void test_a_low_threshold(void **state)
+{
+    (void)state;
+    rows r = make_rows(1500, 1400, 64, 0.3, 2);
+    r.in.threshold = 0.5;
+    sweep s = sweep_of(&r, ISA_SCALAR, 3);
+    assert_true(s.n_above == SWEEP_PAIRS && s.above[0].score < sweep_threshold(0));
+    assert_true(s.n_below && s.below[0].score >= sweep_shown_from(r.in.threshold));
+    check_kept(&r, 0, &s);
+    check_nearest(&r, &s);
+    rows_free(&r);
+}
+
 static void test_nothing(void **state)
 {
     (void)state;
@@ -260,7 +274,7 @@ int main(void)
         cmocka_unit_test(test_each_threshold), cmocka_unit_test(test_threads_and_instructions),
         cmocka_unit_test(test_nothing),        cmocka_unit_test(test_forced),
         cmocka_unit_test(test_answers),        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_a_low_threshold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
