@@ -34,6 +34,10 @@ status rating_map_parse(str text, arena *a, rating_map *out, err *e)
             return err_set(e, ST_USAGE,
                            "filter.rating_map: \"%.*s\" is not NUMBER=NUMBER (example: -1=1,1=5)",
                            STR_FMT(pair));
+        for (size_t i = 0; i + 1 < out->n; i++)
+            if (out->pairs[i].from == p->from)
+                return err_set(e, ST_USAGE, "filter.rating_map: \"%.*s\": %.*s was given already",
+                               STR_FMT(pair), STR_FMT(from));
     }
     return ST_OK;
 }

@@ -112,6 +112,7 @@ def test_value_that_does_not_fit(done, key, value):
 
 @pytest.mark.parametrize("key, value, words", [
     ("filter.rating_map", "1=five", ["filter.rating_map", "1=five"]),
+    ("filter.rating_map", "1=5,1=4", ["filter.rating_map", "1=4", "already"]),
     ("dedup.pins", "nosuch.txt", ["dedup.pins", "nosuch.txt"])])
 def test_what_a_curation_would_refuse_is_told_before_the_sync(place, key, value, words):
     check_fails(place.run("run", "--set", "%s=%s" % (key, value)), 2, *words)

@@ -230,7 +230,8 @@ static void test_ratings(void **state)
         }
         arena_release(&a);
     }
-    static const char *const bad_maps[] = {"1", "a=1", "1=b", "1=2,3", "=", "1=2=3"};
+    static const char *const bad_maps[] = {"1", "a=1",   "1=b",     "1=2,3",
+                                           "=", "1=2=3", "1=5,1=4", "-1=1,1=5,1.0=4"};
     for (size_t k = 0; k < sizeof bad_maps / sizeof *bad_maps; k++) {
         arena a = {0};
         err e = {0};
