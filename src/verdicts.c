@@ -27,7 +27,7 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
     status st = store_generation(j->store, &generation, e);
     if (st) return st;
     job_describe(j, key);
-    buf_fmt(key, "model=%s\ngeneration=%llu\nformat=2\n", fingerprint,
+    buf_fmt(key, "model=%s\ngeneration=%llu\nformat=3\n", fingerprint,
             (unsigned long long)generation);
     return buf_ok(key) ? ST_OK : err_nomem(e, "curating");
 }
@@ -49,7 +49,7 @@ static status describe_rule(const job *j, const char *fingerprint, buf *out, err
         buf_str(out, line);
         buf_char(out, '\n');
     }
-    buf_fmt(out, "model=%s\nformat=2\n", fingerprint);
+    buf_fmt(out, "model=%s\nformat=3\n", fingerprint);
     bool ok = buf_ok(&all) && buf_ok(out);
     buf_release(&all);
     return ok ? ST_OK : err_nomem(e, "curating");
