@@ -19,7 +19,11 @@
 #include "base/sha256.h"
 #include "dedup/greedy.h"
 
-enum { DIGEST = 16, VERDICT = 12 };
+enum {
+    DIGEST = 16,
+    VERDICT = 12,
+    RULES = 3 /* one more whenever curation itself decides otherwise of the same settings */
+};
 
 status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
 {
@@ -27,8 +31,8 @@ status verdicts_key(const job *j, const char *fingerprint, buf *key, err *e)
     status st = store_generation(j->store, &generation, e);
     if (st) return st;
     job_describe(j, key);
-    buf_fmt(key, "model=%s\ngeneration=%llu\nformat=3\n", fingerprint,
-            (unsigned long long)generation);
+    buf_fmt(key, "model=%s\ngeneration=%llu\nformat=%d\n", fingerprint,
+            (unsigned long long)generation, RULES);
     return buf_ok(key) ? ST_OK : err_nomem(e, "curating");
 }
 
@@ -49,7 +53,7 @@ static status describe_rule(const job *j, const char *fingerprint, buf *out, err
         buf_str(out, line);
         buf_char(out, '\n');
     }
-    buf_fmt(out, "model=%s\nformat=3\n", fingerprint);
+    buf_fmt(out, "model=%s\nformat=%d\n", fingerprint, RULES);
     bool ok = buf_ok(&all) && buf_ok(out);
     buf_release(&all);
     return ok ? ST_OK : err_nomem(e, "curating");
