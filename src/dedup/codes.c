@@ -50,6 +50,7 @@ void codes_release(codes *c)
     free(c->first);
     free(c->rest);
     free(c->error);
+    free(c->start);
     free(c->second);
     free(c->heads);
     *c = (codes){0};
@@ -156,6 +157,11 @@ static double encode_first(const coding *g, size_t vector, const float *turned, 
     int as_query = (int)ceil(left / g->share), as_column = (int)ceil(left * g->share);
     for (int i = 0; i < 3; i++) code[k + (size_t)i] = (int8_t)((as_query + i) / 3);
     code[k + 3] = (int8_t)ceil(norm / c->scale / g->factor);
+    if (c->start) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < k; i++) sum += code[i];
+        c->start[vector] = -SCAN_NARROW * sum;
+    }
     c->rest[vector][0] = (uint8_t)as_column;
     c->rest[vector][1] = (uint8_t)ceil(error / c->scale * (1 + 1e-9) * g->factor);
     c->error[vector] = up(error);
@@ -198,12 +204,19 @@ static status allocate(coding *g, size_t strips, err *e)
     c->error = calloc(in->n + 1, sizeof *c->error);
     g->most = calloc(strips + 1, sizeof *g->most);
     bool ok = c->first && c->rest && c->error && g->most;
-    if (in->turn) {
+    if (in->sift) {
+        c->start = calloc(in->n + 1, sizeof *c->start);
+        ok = ok && c->start;
+    }
+    if (in->turn && !in->sift) {
         c->second = alloc_large(in->n, in->dim);
         c->heads = calloc(in->n + 1, sizeof *c->heads);
+        ok = ok && c->second && c->heads;
+    }
+    if (in->turn) {
         g->panels = alloc_large(g->columns * in->dim, sizeof *g->panels);
         g->scratch = alloc_large((size_t)pool_size(in->pool) * STRIP * g->columns, sizeof(float));
-        ok = ok && c->second && c->heads && g->panels && g->scratch;
+        ok = ok && g->panels && g->scratch;
     }
     if (in->vectors.file) {
         g->room = alloc_large((size_t)pool_size(in->pool) * STRIP * in->dim, sizeof *g->room);
@@ -309,7 +322,7 @@ status codes_make(const codes_input *in, codes *out, err *e)
     const size_t strips = (in->n + STRIP - 1) / STRIP;
     const double gamma = (double)in->dim * 0x1p-24 / (1 - (double)in->dim * 0x1p-24);
     *out = (codes){.in = in, .words = in->length / 4 + 1};
-    out->narrow = in->turn && scan_kernels_for(in->isa)->scan_narrow;
+    out->narrow = in->turn && (in->sift || scan_kernels_for(in->isa)->scan_narrow);
     coding g = {.c = out,
                 .gemm = gemm_for(in->isa),
                 .k = scan_kernels_for(in->isa),

@@ -731,6 +731,7 @@ static void add_counts(group *g)
     for (int i = 0; i < g->n_workers; i++) {
         const join_counts *from = &g->workers[i].join.counts;
         to->scanned += from->scanned;
+        to->sifted += from->sifted;
         to->coded += from->coded;
         to->found += from->found;
     }

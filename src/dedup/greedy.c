@@ -278,11 +278,12 @@ status greedy_run(const greedy_input *in, const greedy_options *o, verdict *out,
     if (st == ST_OK) st = check_reads(in, e);
     if (st == ST_OK) log_progress_end(o->log, "deduplicating", in->n_rows);
     if (st == ST_OK && r.join)
-        log_say(o->log, LOG_DEBUG,
-                "deduplicating: %llu rows met all kept ones before them, %llu only those added "
-                "since; pairs: %llu by first codes, %llu by second codes, %llu exactly",
-                (ull)r.counts.whole, (ull)r.counts.spared, (ull)r.counts.pairs.scanned,
-                (ull)r.counts.pairs.coded, (ull)r.counts.exact);
+        log_say(
+            o->log, LOG_DEBUG,
+            "deduplicating: %llu rows met all kept ones before them, %llu only those added "
+            "since; pairs: %llu by first codes, %llu sifted, %llu by second codes, %llu exactly",
+            (ull)r.counts.whole, (ull)r.counts.spared, (ull)r.counts.pairs.scanned,
+            (ull)r.counts.pairs.sifted, (ull)r.counts.pairs.coded, (ull)r.counts.exact);
     if (o->counts) *o->counts = r.counts;
     free(s.groups);
     run_release(&r);

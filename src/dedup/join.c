@@ -38,7 +38,10 @@
  * as has cosine_exact, the sum that a bound must not miss) are rounded up by 1e-9 or more; `fuzz`
  * holds that and d L^2.
  *
- * A set keeps the first codes of its members packed in panels.  A piece of the set stays in the
+ * Between the two, codes as the first ones, but of more dimensions, may sift what is left: the same
+ * bound, for a pair at a time.
+ *
+ * A set keeps the first codes of its members packed in panels, and those to sift by in rows.  A piece of the set stays in the
  * second cache while the queries pass; hits are written down sparsely, then weighed with their
  * second codes fetched ahead. */
 #include "dedup/join.h"
@@ -52,28 +55,44 @@
 #include "dedup/subspace.h"
 
 enum {
-    COLUMN = 0xFFFF,    /* the bits of a hit's column */
-    AHEAD = 12,         /* hits whose second codes are on their way */
-    LATER = 4,          /* hits that are left, whose vectors are */
-    TURN_PAYS = 6000,   /* vectors, from which on */
-    SAMPLE = 2000,      /* vectors for the directions; no power of two, by which caches are made */
-    TRIAL_COLUMNS = 512 /* and for trying plans, as well as SCAN_QUERIES queries */
+    COLUMN = 0xFFFF,     /* the bits of a hit's column */
+    AHEAD = 12,          /* hits whose second codes are on their way */
+    LATER = 4,           /* hits that are left, whose vectors are */
+    TURN_PAYS = 6000,    /* vectors, from which on */
+    SAMPLE = 2000,       /* vectors for the directions; no power of two, by which caches are made */
+    TRIAL_COLUMNS = 512, /* and for trying plans, as well as SCAN_QUERIES queries */
+    SIFT_LENGTH = 124    /* with its last word, whole registers */
 };
+
+/* Codes, and what they are made with. */
+typedef struct level {
+    codes_input in;
+    float *turn; /* [length, dim] or NULL */
+    codes codes;
+} level;
 
 struct join {
     join_input in;
     join_plan plan;
     const scan_kernels *k;
-    codes_input coding;
-    codes codes;
-    float *turn; /* [length, dim] */
+    level first, sifting;
+    size_t sift_bytes; /* of a column; 0: nothing is sifted */
 };
 
-static const size_t lengths[JOIN_PLANS] = {[JOIN_PREFIX_28] = 28,
-                                           [JOIN_PREFIX_44] = 44,
-                                           [JOIN_PREFIX_60] = 60,
-                                           [JOIN_PREFIX_76] = 76,
-                                           [JOIN_PREFIX_92] = 92};
+static const size_t lengths[JOIN_PLANS] = {
+    [JOIN_PREFIX_28] = 28, [JOIN_PREFIX_44] = 44, [JOIN_PREFIX_60] = 60, [JOIN_PREFIX_76] = 76,
+    [JOIN_PREFIX_92] = 92, [JOIN_SIFT_36] = 36,   [JOIN_SIFT_52] = 52};
+
+/* Dimensions of the longest turned codes of a plan. */
+static size_t needs(join_plan p)
+{
+    return p == JOIN_SIFT_36 || p == JOIN_SIFT_52 ? SIFT_LENGTH : lengths[p];
+}
+
+static bool has_room(join_plan p, size_t dim)
+{
+    return needs(p) * 3 <= dim;
+}
 
 bool join_has_prefix(uint64_t n, uint64_t dim)
 {
@@ -93,6 +112,8 @@ const char *join_plan_name(join_plan p)
                                                   "first 60 dimensions, turned",
                                                   "first 76 dimensions, turned",
                                                   "first 92 dimensions, turned",
+                                                  "first 36 dimensions, turned, then 124",
+                                                  "first 52 dimensions, turned, then 124",
                                                   "all dimensions"};
     return names[p];
 }
@@ -114,7 +135,7 @@ static bool make_room(const join *j, join_set *s)
     }
     if (chunk < s->n_chunks) return true;
     void *p = NULL;
-    const size_t bytes = SCAN_COLUMNS * 4 * j->codes.words;
+    const size_t bytes = SCAN_COLUMNS * (4 * j->first.codes.words + j->sift_bytes);
     if (posix_memalign(&p, 64, bytes)) return false;
     s->chunks[s->n_chunks++] = memset(p, 0, bytes);
     return true;
@@ -127,13 +148,21 @@ static uint32_t add_bytes(uint32_t x, uint32_t y)
     return ((x & low) + (y & low)) ^ ((x ^ y) & ~low);
 }
 
+/* What a column holds at the place of a query's last word. */
+static void last_word(const codes *c, uint32_t vector, uint8_t last[4])
+{
+    last[0] = last[1] = last[2] = c->rest[vector][0];
+    last[3] = c->rest[vector][1];
+}
+
 /* A column of a panel: four bytes of each word lie together, or, of narrow codes, two and two. */
 static void put_column(const codes *c, uint32_t vector, uint8_t *panel, size_t column)
 {
     const size_t step = c->narrow ? 2 : 4;
     const uint32_t added = 0x01010101u * (uint32_t)codes_added(c);
     const int8_t *code = c->first + (size_t)vector * 4 * c->words;
-    const uint8_t b = c->rest[vector][0], y = c->rest[vector][1], last[4] = {b, b, b, y};
+    uint8_t last[4];
+    last_word(c, vector, last);
     uint8_t *to = panel + column * step;
     for (size_t w = 0; w < c->words; w++, code += 4) {
         uint32_t four;
@@ -144,13 +173,25 @@ static void put_column(const codes *c, uint32_t vector, uint8_t *panel, size_t c
     }
 }
 
+/* A column of what is sifted. */
+static void put_row(const codes *c, uint32_t vector, uint8_t *to)
+{
+    const size_t n = 4 * (c->words - 1);
+    const int8_t *code = c->first + (size_t)vector * 4 * c->words;
+    for (size_t i = 0; i < n; i++) to[i] = (uint8_t)(code[i] + SCAN_NARROW);
+    last_word(c, vector, to + n);
+}
+
 status join_set_add(const join *j, join_set *s, uint32_t vector, err *e)
 {
     if (!make_room(j, s)) return err_nomem(e, "deduplicating");
     const size_t at = s->n % SCAN_COLUMNS;
     uint8_t *panels = s->chunks[s->n / SCAN_COLUMNS];
-    put_column(&j->codes, vector, panels + at / SCAN_PANEL * j->codes.words * SCAN_PANEL * 4,
-               at % SCAN_PANEL);
+    put_column(&j->first.codes, vector,
+               panels + at / SCAN_PANEL * j->first.codes.words * SCAN_PANEL * 4, at % SCAN_PANEL);
+    if (j->sift_bytes)
+        put_row(&j->sifting.codes, vector,
+                panels + SCAN_COLUMNS * 4 * j->first.codes.words + at * j->sift_bytes);
     s->vector[s->n++] = vector;
     return ST_OK;
 }
@@ -172,24 +213,36 @@ void join_set_release(join_set *s)
 
 status join_scratch_init(const join *j, join_scratch *s, err *e)
 {
-    const size_t bytes = 4 * j->codes.words;
+    const size_t bytes = 4 * j->first.codes.words;
     void *wide = NULL;
     *s = (join_scratch){.queries = malloc(SCAN_QUERIES * bytes),
+                        .cosines = calloc(SCAN_QUERIES, sizeof *s->cosines),
                         .limits = calloc(SCAN_QUERIES, sizeof *s->limits),
                         .offsets = calloc(SCAN_QUERIES, sizeof *s->offsets),
-                        .hits = malloc(sizeof *s->hits * SCAN_QUERIES * SCAN_COLUMNS)};
+                        .hits =
+                            malloc(sizeof *s->hits * (SCAN_QUERIES * SCAN_COLUMNS + SCAN_SPARE))};
     bool ok = !posix_memalign(&wide, 64, (SCAN_QUERIES + SCAN_PANEL) * bytes * sizeof *s->wide);
     s->wide = wide;
-    ok = ok && s->queries && s->limits && s->offsets && s->hits;
+    if (j->sift_bytes) {
+        s->sift_queries = aligned_alloc(64, SCAN_QUERIES * j->sift_bytes);
+        s->sift_limits = calloc(SCAN_QUERIES, sizeof *s->sift_limits);
+        s->sift_starts = calloc(SCAN_QUERIES, sizeof *s->sift_starts);
+        ok = ok && s->sift_queries && s->sift_limits && s->sift_starts;
+    }
+    ok = ok && s->queries && s->cosines && s->limits && s->offsets && s->hits;
     return ok ? ST_OK : err_nomem(e, "deduplicating");
 }
 
 void join_scratch_release(join_scratch *s)
 {
     free(s->queries);
+    free(s->cosines);
     free(s->limits);
     free(s->offsets);
     free(s->wide);
+    free(s->sift_queries);
+    free(s->sift_limits);
+    free(s->sift_starts);
     free(s->hits);
     *s = (join_scratch){0};
 }
@@ -213,13 +266,51 @@ static void take_queries(const codes *c, const join_look *l, join_scratch *s)
         memcpy(s->queries + q * bytes, code, bytes);
         for (size_t i = 0; !c->narrow && i + 4 < bytes; i++) sum += code[i];
         s->offsets[q] = codes_added(c) * sum;
+        s->cosines[q] = (double)NAN; /* no limit yet */
     }
+}
+
+static void take_sifted(const join *j, const join_look *l, join_scratch *s)
+{
+    const codes *c = &j->sifting.codes;
+    const size_t bytes = 4 * c->words;
+    for (size_t q = 0; q < l->n; q++) {
+        int8_t *to = s->sift_queries + q * j->sift_bytes;
+        memcpy(to, c->first + (size_t)l->vectors[q] * bytes, bytes);
+        memset(to + bytes, 0, j->sift_bytes - bytes);
+        s->sift_starts[q] = c->start[l->vectors[q]];
+    }
+}
+
+/* Of queries whose cosines were raised meanwhile. */
+static void set_limits(const join *j, const join_look *l, join_scratch *s, size_t n)
+{
+    for (size_t q = 0; q < n; q++) {
+        if (s->cosines[q] == l->limits[q]) continue;
+        s->cosines[q] = l->limits[q];
+        s->limits[q] = limit_of(&j->first.codes, l->vectors[q], l->limits[q], s->offsets[q]);
+        if (j->sift_bytes)
+            s->sift_limits[q] = limit_of(&j->sifting.codes, l->vectors[q], l->limits[q], 0);
+    }
+}
+
+/* Of n hits in a piece of the set, those that the longer codes leave. */
+static size_t sift(const join *j, join_scratch *s, size_t n, const uint8_t *columns)
+{
+    s->counts.sifted += n;
+    return j->k->sift(&(sift_job){.queries = s->sift_queries,
+                                  .starts = s->sift_starts,
+                                  .limits = s->sift_limits,
+                                  .columns = columns,
+                                  .bytes = j->sift_bytes,
+                                  .hits = s->hits,
+                                  .n_hits = n});
 }
 
 /* Can the pair matter, as its second codes see it? */
 static bool may_matter(const join *j, uint32_t x, uint32_t y, double limit)
 {
-    const codes *c = &j->codes;
+    const codes *c = &j->first.codes;
     const size_t dim = j->in.dim;
     const code_head *a = &c->heads[x], *b = &c->heads[y];
     int32_t product = j->k->dot_codes(c->second + x * dim, c->second + y * dim, dim);
@@ -231,8 +322,8 @@ static bool may_matter(const join *j, uint32_t x, uint32_t y, double limit)
 
 static void fetch(const join *j, uint32_t vector)
 {
-    const int8_t *code = j->codes.second + (size_t)vector * j->in.dim;
-    __builtin_prefetch(&j->codes.heads[vector]);
+    const int8_t *code = j->first.codes.second + (size_t)vector * j->in.dim;
+    __builtin_prefetch(&j->first.codes.heads[vector]);
     for (size_t i = 0; i < j->in.dim; i += 64) __builtin_prefetch(code + i);
 }
 
@@ -254,9 +345,10 @@ static void tell(const join_look *l, uint32_t hit, uint32_t first)
 static void weigh_hits(const join *j, const join_look *l, join_scratch *s, size_t n, uint32_t first)
 {
     const uint32_t *vector = l->set->vector + first;
-    const bool second = j->codes.second != NULL;
+    const bool second = j->first.codes.second != NULL;
     size_t kept = 0, left = 0, told = 0;
-    for (size_t i = 0; i < n; i++) /* columns that only fill up the last panel, go */
+    if (l->to - first >= SCAN_COLUMNS) kept = n;
+    for (size_t i = kept; i < n; i++) /* columns that only fill up the last panel, go */
         if (first + (s->hits[i] & COLUMN) < l->to) s->hits[kept++] = s->hits[i];
     for (size_t i = 0; second && i < AHEAD && i < kept; i++) fetch(j, vector[s->hits[i] & COLUMN]);
     for (size_t i = 0; i < kept; i++) {
@@ -277,9 +369,10 @@ static void weigh_hits(const join *j, const join_look *l, join_scratch *s, size_
 
 void join_search(const join *j, const join_look *l, join_scratch *s)
 {
-    const codes *c = &j->codes;
+    const codes *c = &j->first.codes;
     if (!l->n) return;
     take_queries(c, l, s);
+    if (j->sift_bytes) take_sifted(j, l, s);
     size_t (*scan)(const scan_job *) = c->narrow ? j->k->scan_narrow : j->k->scan;
     size_t active = 0;
     for (uint32_t chunk = l->seen[0] / SCAN_COLUMNS; (size_t)chunk * SCAN_COLUMNS < l->to;
@@ -287,8 +380,7 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
         const uint32_t first = chunk * SCAN_COLUMNS;
         const uint32_t columns = l->to - first < SCAN_COLUMNS ? l->to - first : SCAN_COLUMNS;
         while (active < l->n && l->seen[active] < first + columns) active++;
-        for (size_t q = 0; q < active; q++)
-            s->limits[q] = limit_of(c, l->vectors[q], l->limits[q], s->offsets[q]);
+        set_limits(j, l, s, active);
         size_t n = scan(&(scan_job){.queries = s->queries,
                                     .limits = s->limits,
                                     .n_queries = active,
@@ -298,42 +390,62 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
                                     .wide = s->wide,
                                     .hits = s->hits});
         s->counts.scanned += (uint64_t)active * columns;
+        if (n && j->sift_bytes)
+            n = sift(j, s, n, l->set->chunks[chunk] + SCAN_COLUMNS * 4 * c->words);
         weigh_hits(j, l, s, n, first);
     }
 }
 
 /* --- the plan ------------------------------------------------------------------------------- */
 
-/* Encodes under a plan; basis: [92, dim], of which a prefix is taken, or NULL. */
-static status encode(join *j, join_plan plan, const double *basis, err *e)
+/* Makes codes of all vectors.  basis: [length at least, dim], of which a prefix is taken; NULL: no turn. */
+static status encode_level(const join *j, size_t length, bool sift, const double *basis, level *out,
+                           err *e)
 {
     const join_input *in = &j->in;
-    j->plan = plan;
-    j->coding = (codes_input){.vectors = in->vectors,
-                              .n = in->n,
-                              .dim = in->dim,
-                              .squares = in->squares,
-                              .longest = in->longest,
-                              .largest = in->largest,
-                              .length = in->dim,
-                              .isa = in->isa,
-                              .pool = in->pool};
-    if (plan != JOIN_ALL) {
-        j->coding.length = lengths[plan];
-        j->turn = calloc(lengths[plan] * in->dim, sizeof *j->turn);
-        if (!j->turn) return err_nomem(e, "deduplicating");
-        j->coding.turn = j->turn;
-        status st = subspace_turn(basis, lengths[plan], in->dim, j->turn, &j->coding.turn_error, e);
+    out->in = (codes_input){.vectors = in->vectors,
+                            .n = in->n,
+                            .dim = in->dim,
+                            .squares = in->squares,
+                            .longest = in->longest,
+                            .largest = in->largest,
+                            .length = length,
+                            .sift = sift,
+                            .isa = in->isa,
+                            .pool = in->pool};
+    if (basis) {
+        out->in.turn = out->turn = calloc(length * in->dim, sizeof *out->turn);
+        if (!out->turn) return err_nomem(e, "deduplicating");
+        status st = subspace_turn(basis, length, in->dim, out->turn, &out->in.turn_error, e);
         if (st) return st;
     }
-    return codes_make(&j->coding, &j->codes, e);
+    return codes_make(&out->in, &out->codes, e);
+}
+
+static void release_level(level *l)
+{
+    codes_release(&l->codes);
+    free(l->turn);
+}
+
+/* Encodes under a plan. */
+static status encode(join *j, join_plan plan, const double *basis, err *e)
+{
+    j->plan = plan;
+    if (plan == JOIN_ALL) return encode_level(j, j->in.dim, false, NULL, &j->first, e);
+    status st = encode_level(j, lengths[plan], false, basis, &j->first, e);
+    if (st || needs(plan) == lengths[plan]) return st;
+    st = encode_level(j, needs(plan), true, basis, &j->sifting, e);
+    const size_t bytes = 4 * j->sifting.codes.words;
+    j->sift_bytes = (bytes + SCAN_SIFT - 1) / SCAN_SIFT * SCAN_SIFT;
+    return st;
 }
 
 void join_free(join *j)
 {
     if (!j) return;
-    codes_release(&j->codes);
-    free(j->turn);
+    release_level(&j->first);
+    release_level(&j->sifting);
     free(j);
 }
 
@@ -351,19 +463,19 @@ static void count_only(void *ctx, size_t query, uint32_t member)
 }
 
 /* What a pair costs under a plan, in nanoseconds or so: the words of its first code, and shares
- * of the pairs that need the second one, and more.  Measured on one machine; the plan is about
- * time alone. */
+ * of the pairs that are sifted, that need the second code, and more.  Measured on one machine; the
+ * plan is about time alone. */
 static double cost_of(isa set, size_t words, const join_counts *n)
 {
     static const struct {
-        double word, coded, found;
-    } costs[] = {[ISA_SCALAR] = {1.5, 120, 250},
-                 [ISA_AVX2] = {0.05, 80, 150},
-                 [ISA_AVX512] = {0.04, 70, 120},
-                 [ISA_AVX512VNNI] = {0.022, 45, 120}};
+        double word, sifted, coded, found;
+    } costs[] = {[ISA_SCALAR] = {1.5, 60, 120, 250},
+                 [ISA_AVX2] = {0.027, 7, 50, 150},
+                 [ISA_AVX512] = {0.04, 10, 70, 120},
+                 [ISA_AVX512VNNI] = {0.022, 10, 45, 120}};
     const double all = (double)n->scanned;
-    return costs[set].word * (double)words + costs[set].coded * (double)n->coded / all +
-           costs[set].found * (double)n->found / all;
+    return costs[set].word * (double)words + costs[set].sifted * (double)n->sifted / all +
+           costs[set].coded * (double)n->coded / all + costs[set].found * (double)n->found / all;
 }
 
 static status try_plan(const trial *t, join_plan plan, const double *basis, double *cost, err *e)
@@ -390,12 +502,12 @@ static status try_plan(const trial *t, join_plan plan, const double *basis, doub
                              .n = SCAN_QUERIES,
                              .found = count_only},
                 &s);
-    *cost = cost_of(t->in.isa, j.codes.words, &s.counts);
+    *cost = cost_of(t->in.isa, j.first.codes.words, &s.counts);
 done:
     join_scratch_release(&s);
     join_set_release(&set);
-    codes_release(&j.codes);
-    free(j.turn);
+    release_level(&j.first);
+    release_level(&j.sifting);
     return st;
 }
 
@@ -428,7 +540,7 @@ static status try_plans(const join_input *in, const double *basis, join_plan *be
     t.in.n = n;
     const join_plan last = in->vectors.file ? JOIN_PREFIX_60 : JOIN_ALL;
     for (join_plan p = JOIN_PREFIX_28; st == ST_OK && p <= last; p++) {
-        if (lengths[p] * 4 > in->dim) continue;
+        if (!has_room(p, in->dim)) continue;
         st = try_plan(&t, p, basis, &cost, e);
         if (st || cost >= least) continue;
         least = cost;
@@ -465,9 +577,9 @@ status join_new(const join_input *in, join **out, err *e)
     join_plan plan = in->plan;
     size_t most = 0; /* dimensions of the longest prefix that there is room for */
     for (join_plan p = JOIN_PREFIX_28; p < JOIN_ALL; p++)
-        if (lengths[p] * 4 <= in->dim) most = lengths[p];
+        if (has_room(p, in->dim) && needs(p) > most) most = needs(p);
     if (plan == JOIN_AUTO && !join_has_prefix(in->n, in->dim)) plan = JOIN_ALL;
-    if (lengths[plan] > most) plan = JOIN_ALL;
+    if (needs(plan) > most) plan = JOIN_ALL;
     double *basis = NULL;
     status st = ST_OK;
     if (plan != JOIN_ALL) {

@@ -10,7 +10,7 @@
 #include "dedup/vectors.h"
 
 /* How many dimensions the first codes have, after a turn that makes the first ones say most.
- * JOIN_ALL: every one, and no turn.  JOIN_AUTO: what a sample finds quickest. */
+ * JOIN_SIFT: what they leave is sifted by codes of 124, turned.  JOIN_ALL: every one, and no turn.  JOIN_AUTO: what a sample finds quickest. */
 typedef enum join_plan {
     JOIN_AUTO,
     JOIN_PREFIX_28,
@@ -18,6 +18,8 @@ typedef enum join_plan {
     JOIN_PREFIX_60,
     JOIN_PREFIX_76,
     JOIN_PREFIX_92,
+    JOIN_SIFT_36,
+    JOIN_SIFT_52,
     JOIN_ALL,
     JOIN_PLANS
 } join_plan;
@@ -55,16 +57,20 @@ status join_set_add(const join *j, join_set *s, uint32_t vector, err *e) MUST_US
 void join_set_clear(join_set *s); /* keeps its memory */
 void join_set_release(join_set *s);
 
-typedef struct join_counts {        /* pairs */
-    uint64_t scanned, coded, found; /* by first codes, by second codes, left after both */
+/* Pairs looked at by first codes, sifted, looked at by second codes, left after all. */
+typedef struct join_counts {
+    uint64_t scanned, sifted, coded, found;
 } join_counts;
 
 /* Space for one thread. */
 typedef struct join_scratch {
     int8_t *queries;
+    double *cosines; /* that the limits are for */
     int32_t *limits;
     int64_t *offsets;
     int16_t *wide;
+    int8_t *sift_queries; /* NULL: nothing is sifted */
+    int32_t *sift_limits, *sift_starts;
     uint32_t *hits;
     join_counts counts;
 } join_scratch;

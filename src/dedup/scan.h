@@ -14,7 +14,9 @@ enum {
     SCAN_COLUMNS = 1024, /* most columns of a job: a hit has 16 bits for its column */
     SCAN_QUERIES = 128,  /* most queries of a job */
     SCAN_NARROW = 90,    /* see scan_kernels.scan_narrow: the greatest code, and what is added */
-    SCAN_MOST = 32767    /* and the greatest sum */
+    SCAN_MOST = 32767,   /* and the greatest sum */
+    SCAN_SPARE = 8,      /* hits that may be written behind the last one */
+    SCAN_SIFT = 32       /* see sift_job */
 };
 
 /* Finds the pairs with  sum of query[i] * column[i]  >=  limit of the query. */
@@ -25,8 +27,19 @@ typedef struct scan_job {
     const uint8_t *panels; /* [n_panels][words][SCAN_PANEL][4]; 64-aligned */
     size_t n_panels, words;
     int16_t *wide;  /* scratch [(SCAN_QUERIES + SCAN_PANEL) * 4 * words], 64-aligned */
-    uint32_t *hits; /* out: room for [n_queries * n_panels * SCAN_PANEL] */
+    uint32_t *hits; /* out: room for [n_queries * n_panels * SCAN_PANEL + SCAN_SPARE] */
 } scan_job;
+
+/* Hits, of which those stay whose product of other codes, narrow ones, reaches the query's limit. */
+typedef struct sift_job {
+    const int8_t *queries;  /* [SCAN_QUERIES][bytes]; 32-aligned */
+    const int32_t *starts;  /* [SCAN_QUERIES] -SCAN_NARROW times the sum of a query's code */
+    const int32_t *limits;  /* [SCAN_QUERIES] */
+    const uint8_t *columns; /* [SCAN_COLUMNS][bytes]; 32-aligned */
+    size_t bytes;           /* a multiple of SCAN_SIFT, zeros behind the words */
+    uint32_t *hits;         /* [n_hits + SCAN_SPARE], in and out */
+    size_t n_hits;
+} sift_job;
 
 /* What quantise() leaves. */
 typedef struct quantised {
@@ -43,6 +56,9 @@ typedef struct scan_kernels {
      * of columns, without what is added.  Panels lie by two bytes, [n_panels][2 * words]
      * [SCAN_PANEL][2]; n_panels at most SCAN_COLUMNS / SCAN_PANEL.  NULL: scan is as quick. */
     size_t (*scan_narrow)(const scan_job *j);
+    /* Of codes as scan_narrow has them, a code's bytes in a row; the number of hits that stay, in
+     * their order. */
+    size_t (*sift)(const sift_job *j);
     /* Exact product of two codes as quantise makes them; dim a multiple of 8, at most 4096. */
     int32_t (*dot_codes)(const int8_t *x, const int8_t *y, size_t dim);
     /* A float32 product in any order of summation; dim a multiple of 8. */
@@ -69,6 +85,7 @@ const scan_kernels *scan_kernels_for(isa i);
 extern const scan_kernels scan_scalar;
 #ifdef TAMIS_X86_64
 extern const scan_kernels scan_avx2, scan_avx512, scan_vnni;
+size_t sift_avx2(const sift_job *j);
 #endif
 
 #endif

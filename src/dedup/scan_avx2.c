@@ -11,9 +11,12 @@
  * taken from each beforehand, and what is left is the sum of x y, which fits, whatever wrapped on
  * the way.  A query is written out, each two dimensions in all places of a vector, so that
  * nothing but products and sums is done for a column: twelve queries at a time fill the registers.
+ * To sift, a hit's query and column lie in a row each, and the sums of eight hits are added across
+ * together.
  *
  * Additions are inline assembly: GCC 12 copies every sum around its intrinsic. */
 #include <immintrin.h>
+#include <string.h>
 
 #include "dedup/quantise.h"
 #include "dedup/scan.h"
@@ -116,6 +119,30 @@ typedef struct narrow_hit {
     uint32_t base, mask; /* of the first query and column, as a hit */
 } narrow_hit;
 
+/* Where the bits of a byte are, from the lowest on, a byte each. */
+#define BITS_7(m) ((m) >> 7 & 1 ? 7ull : 0)
+#define BITS_6(m) ((m) >> 6 & 1 ? BITS_7(m) << 8 | 6 : BITS_7(m))
+#define BITS_5(m) ((m) >> 5 & 1 ? BITS_6(m) << 8 | 5 : BITS_6(m))
+#define BITS_4(m) ((m) >> 4 & 1 ? BITS_5(m) << 8 | 4 : BITS_5(m))
+#define BITS_3(m) ((m) >> 3 & 1 ? BITS_4(m) << 8 | 3 : BITS_4(m))
+#define BITS_2(m) ((m) >> 2 & 1 ? BITS_3(m) << 8 | 2 : BITS_3(m))
+#define BITS_1(m) ((m) >> 1 & 1 ? BITS_2(m) << 8 | 1 : BITS_2(m))
+#define BITS_0(m) ((m)&1 ? BITS_1(m) << 8 : BITS_1(m))
+#define FOUR(m) BITS_0(m), BITS_0((m) + 1), BITS_0((m) + 2), BITS_0((m) + 3)
+#define SIXTEEN(m) FOUR(m), FOUR((m) + 4), FOUR((m) + 8), FOUR((m) + 12)
+#define SIXTY_FOUR(m) SIXTEEN(m), SIXTEEN((m) + 16), SIXTEEN((m) + 32), SIXTEEN((m) + 48)
+static const uint64_t bits_of[256] = {SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128),
+                                      SIXTY_FOUR(192)};
+
+/* The hits that eight bits stand for, without a branch: how many cannot be foretold.  Writes eight
+ * numbers, whatever is behind the last one. */
+static inline size_t note_byte(uint32_t byte, uint32_t base, uint32_t *hits, size_t n)
+{
+    const __m256i at = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)&bits_of[byte]));
+    _mm256_storeu_si256((__m256i *)(hits + n), _mm256_add_epi32(at, _mm256_set1_epi32((int)base)));
+    return n + (size_t)__builtin_popcount(byte);
+}
+
 /* Queries as they are multiplied, each number in all places of a vector: of each step, of each
  * query, two dimensions.  And what their sums begin with, and must exceed. */
 typedef struct narrow_queries {
@@ -214,8 +241,10 @@ static inline __attribute__((always_inline)) size_t scan_narrow_rows(const scan_
                                    (uint32_t)(q << 16 | p * SCAN_PANEL), hits, n_hits);
     for (size_t i = 0; i < n_hits; i++) {
         const uint32_t mask = hits[i].mask, base = hits[i].base;
-        n = note((mask & 0xFF) | (mask >> 8 & 0xFF00), base, j->hits, n);
-        n = note((mask >> 8 & 0xFF) | (mask >> 16 & 0xFF00), base + (1 << 16), j->hits, n);
+        n = note_byte(mask & 0xFF, base, j->hits, n);
+        n = note_byte(mask >> 16 & 0xFF, base + 8, j->hits, n);
+        n = note_byte(mask >> 8 & 0xFF, base + (1 << 16), j->hits, n);
+        n = note_byte(mask >> 24, base + (1 << 16) + 8, j->hits, n);
     }
     return n;
 }
@@ -229,6 +258,84 @@ static size_t scan_narrow(const scan_job *j)
     for (; q + 2 <= j->n_queries; q += 2) n = scan_narrow_rows(j, q, 2, n);
     for (; q < j->n_queries; q++) n = scan_narrow_rows(j, q, 1, n);
     return n;
+}
+
+/* --- sifting --- */
+
+enum {
+    SIFTED = 8,  /* hits at a time */
+    FETCHED = 12 /* hits before they are sifted, their columns are on their way */
+};
+
+/* Sixteen sums, which wrap. */
+static inline __attribute__((always_inline)) __m256i sift_products(const sift_job *j, size_t bytes,
+                                                                   uint32_t hit)
+{
+    const __m256i *x = (const __m256i *)(const void *)(j->queries + (hit >> 16) * bytes);
+    const __m256i *y = (const __m256i *)(const void *)(j->columns + (hit & 0xFFFF) * bytes);
+    __m256i sum = _mm256_maddubs_epi16(_mm256_load_si256(y), _mm256_load_si256(x));
+#pragma GCC unroll 4
+    for (size_t i = 1; i < bytes / SCAN_SIFT; i++)
+        sum = _mm256_add_epi16(
+            sum, _mm256_maddubs_epi16(_mm256_load_si256(y + i), _mm256_load_si256(x + i)));
+    return sum;
+}
+
+/* Of two hits, four sums each. */
+static inline __attribute__((always_inline)) __m256i sift_two(const sift_job *j, size_t bytes,
+                                                              const uint32_t *hits)
+{
+    const __m256i a = sift_products(j, bytes, hits[0]), b = sift_products(j, bytes, hits[1]);
+    const __m256i both = _mm256_add_epi16(_mm256_permute2x128_si256(a, b, 0x20),
+                                          _mm256_permute2x128_si256(a, b, 0x31));
+    return _mm256_madd_epi16(both, _mm256_set1_epi16(1));
+}
+
+/* SIFTED hits, of which the first n count; where those stay that reach their limits. */
+static inline __attribute__((always_inline)) uint32_t *
+sift_some(const sift_job *j, size_t bytes, const uint32_t *hits, size_t n, uint32_t *to)
+{
+    static const uint8_t place[SIFTED] = {0, 4, 1, 5, 2, 6, 3, 7};
+    int32_t sums[SIFTED];
+    const __m256i a = _mm256_hadd_epi32(sift_two(j, bytes, hits), sift_two(j, bytes, hits + 2));
+    const __m256i b = _mm256_hadd_epi32(sift_two(j, bytes, hits + 4), sift_two(j, bytes, hits + 6));
+    _mm256_storeu_si256((__m256i *)sums, _mm256_hadd_epi32(a, b));
+#pragma GCC unroll 8
+    for (size_t i = 0; i < SIFTED; i++) {
+        const uint32_t hit = hits[i];
+        const int16_t sum = (int16_t)(sums[place[i]] + j->starts[hit >> 16]);
+        *to = hit;
+        to += (i < n) & (sum >= j->limits[hit >> 16]);
+    }
+    return to;
+}
+
+static inline void fetch_columns(const sift_job *j, const uint32_t *hits)
+{
+    for (size_t i = 0; i < SIFTED; i++) {
+        const uint8_t *y = j->columns + (hits[i] & 0xFFFF) * j->bytes;
+        for (size_t at = 0; at < j->bytes; at += 64) __builtin_prefetch(y + at);
+    }
+}
+
+static inline __attribute__((always_inline)) size_t sift_all(const sift_job *j, size_t bytes)
+{
+    uint32_t *to = j->hits, last[SIFTED] = {0};
+    size_t from = 0;
+    for (; from + SIFTED <= j->n_hits; from += SIFTED) {
+        if (from + FETCHED + SIFTED <= j->n_hits) fetch_columns(j, j->hits + from + FETCHED);
+        to = sift_some(j, bytes, j->hits + from, SIFTED, to);
+    }
+    const size_t n = j->n_hits - from;
+    memcpy(last, j->hits + from, n * sizeof *last);
+    if (n) to = sift_some(j, bytes, last, n, to);
+    return (size_t)(to - j->hits);
+}
+
+size_t sift_avx2(const sift_job *j)
+{
+    enum { USUAL = 4 * SCAN_SIFT }; /* known beforehand, the loops are written out */
+    return j->bytes == USUAL ? sift_all(j, USUAL) : sift_all(j, j->bytes);
 }
 
 /* Codes are from -127 to 127, so two products are at most 2 * 127 * 127 = 32258 in magnitude. */
@@ -271,5 +378,5 @@ static float dot_floats(const float *x, const float *y, size_t dim)
     return _mm_cvtss_f32(four);
 }
 
-const scan_kernels scan_avx2 = {scan,     scan_narrow, dot_codes,     dot_floats,
-                                quantise, greatest,    sum_of_squares};
+const scan_kernels scan_avx2 = {scan,       scan_narrow, sift_avx2, dot_codes,
+                                dot_floats, quantise,    greatest,  sum_of_squares};

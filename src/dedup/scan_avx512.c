@@ -197,9 +197,9 @@ static float dot_floats(const float *x, const float *y, size_t dim)
 }
 
 #ifdef SCAN_VNNI
-const scan_kernels scan_vnni = {scan,     NULL,     dot_codes,     dot_floats,
-                                quantise, greatest, sum_of_squares};
+const scan_kernels scan_vnni = {scan,       NULL,     sift_avx2, dot_codes,
+                                dot_floats, quantise, greatest,  sum_of_squares};
 #else
-const scan_kernels scan_avx512 = {scan,     NULL,     dot_codes,     dot_floats,
-                                  quantise, greatest, sum_of_squares};
+const scan_kernels scan_avx512 = {scan,       NULL,     sift_avx2, dot_codes,
+                                  dot_floats, quantise, greatest,  sum_of_squares};
 #endif

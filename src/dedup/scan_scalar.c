@@ -22,6 +22,21 @@ static size_t scan(const scan_job *j)
     return n;
 }
 
+static size_t sift(const sift_job *j)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->n_hits; i++) {
+        const uint32_t hit = j->hits[i];
+        const size_t q = hit >> 16;
+        const int8_t *x = j->queries + q * j->bytes;
+        const uint8_t *y = j->columns + (hit & 0xFFFF) * j->bytes;
+        int32_t sum = j->starts[q];
+        for (size_t k = 0; k < j->bytes; k++) sum += x[k] * y[k];
+        if (sum >= j->limits[q]) j->hits[n++] = hit;
+    }
+    return n;
+}
+
 static int32_t dot_codes(const int8_t *x, const int8_t *y, size_t dim)
 {
     int32_t sum = 0;
@@ -38,5 +53,5 @@ static float dot_floats(const float *x, const float *y, size_t dim)
            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-const scan_kernels scan_scalar = {scan,     NULL,     dot_codes,     dot_floats,
-                                  quantise, greatest, sum_of_squares};
+const scan_kernels scan_scalar = {scan,       NULL,     sift,     dot_codes,
+                                  dot_floats, quantise, greatest, sum_of_squares};

@@ -12,7 +12,7 @@
 
 #include "base/gemm.h"
 
-enum { ROUNDS = 5, ROWS = 32 };
+enum { ROUNDS = 4, ROWS = 32 };
 
 static uint64_t next_random(uint64_t *state) /* splitmix64 */
 {

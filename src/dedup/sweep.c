@@ -533,10 +533,13 @@ static status prepare(run *r, err *e)
                                 .squares = r->facts.squares,
                                 .longest = r->facts.longest,
                                 .largest = r->facts.largest,
-                                .threshold = r->shown_from,
+                                .threshold = (r->shown_from + MIDDLE_END) / 2, /* as limits rise */
                                 .isa = r->o->isa,
                                 .pool = r->o->pool},
                   &r->join, e);
+    if (st == ST_OK)
+        log_say(r->o->log, LOG_DEBUG, "comparing %zu rows by codes of the %s (%s)", in->n_rows,
+                join_plan_name(join_plan_of(r->join)), isa_name(r->o->isa));
     for (int w = 0; st == ST_OK && w < pool_size(r->o->pool); w++)
         st = join_scratch_init(r->join, &r->workers[w].scratch, e);
     return st;

@@ -31,7 +31,8 @@ static void check_scan(size_t words, size_t n_queries, size_t n_panels, bool ext
     int32_t *limits = calloc(n_queries, sizeof *limits);
     uint8_t *panels = aligned_alloc(64, columns * words * 4);
     int16_t *wide = aligned_alloc(64, (SCAN_QUERIES + SCAN_PANEL) * words * 4 * sizeof *wide);
-    uint32_t *want = malloc(n_queries * columns * 4), *got = malloc(n_queries * columns * 4);
+    const size_t room = (n_queries * columns + SCAN_SPARE) * 4;
+    uint32_t *want = malloc(room), *got = malloc(room);
     assert_true(queries && limits && panels && wide && want && got);
     for (size_t i = 0; i < n_queries * words * 4; i++) queries[i] = random_code(extreme);
     for (size_t i = 0; i < columns * words * 4; i++)
@@ -88,7 +89,8 @@ static void check_narrow_scan(const scan_kernels *k, size_t words, size_t n_quer
     uint8_t *panels = aligned_alloc(64, columns * words * 4);
     uint8_t *by_two = aligned_alloc(64, columns * words * 4);
     int16_t *wide = aligned_alloc(64, (SCAN_QUERIES + SCAN_PANEL) * words * 4 * sizeof *wide);
-    uint32_t *want = malloc(n_queries * columns * 4), *got = malloc(n_queries * columns * 4), a, b;
+    const size_t room = (n_queries * columns + SCAN_SPARE) * 4;
+    uint32_t *want = malloc(room), *got = malloc(room), a, b;
     assert_true(panels && by_two && wide && want && got && words <= 25);
     for (size_t q = 0; q < n_queries; q++) {
         int8_t *x = queries + q * words * 4;
@@ -146,6 +148,80 @@ static void test_narrow_scans_agree(void **state)
             check_narrow_scan(k, 1 + random_below(25), 1 + random_below(20), 1 + random_below(5));
         if (k->scan_narrow) check_narrow_scan(k, 24, SCAN_QUERIES, SCAN_COLUMNS / SCAN_PANEL);
     }
+}
+
+/* sift of every instruction set against sums written out, on random hits. */
+static void check_sift(const scan_kernels *k, size_t words, size_t n_hits)
+{
+    enum { MOST = 128 };
+    const size_t n = (words - 1) * 4, bytes = (words * 4 + SCAN_SIFT - 1) / SCAN_SIFT * SCAN_SIFT;
+    int8_t *queries = aligned_alloc(64, SCAN_QUERIES * MOST);
+    uint8_t *columns = aligned_alloc(64, SCAN_COLUMNS * MOST);
+    uint32_t *hits = malloc((n_hits + SCAN_SPARE) * sizeof *hits), a, b;
+    uint32_t *want = malloc((n_hits + SCAN_SPARE) * sizeof *want);
+    int32_t starts[SCAN_QUERIES] = {0}, limits[SCAN_QUERIES];
+    size_t n_want = 0;
+    assert_true(queries && columns && hits && want && bytes <= MOST);
+    memset(queries, 0, SCAN_QUERIES * MOST);
+    memset(columns, 0, SCAN_COLUMNS * MOST);
+    for (size_t q = 0; q < SCAN_QUERIES; q++) {
+        int8_t *x = queries + q * bytes;
+        narrow_code(x, n, &a, &b);
+        for (size_t i = 0; i < n; i++) starts[q] -= SCAN_NARROW * x[i];
+        for (size_t i = 0; i < 3; i++) x[n + i] = (int8_t)((a + i) / 3);
+        x[n + 3] = (int8_t)b;
+        limits[q] = (int32_t)random_below(70000) - 35000;
+        if (q % 5 == 4) limits[q] = random_below(2) ? SCAN_MOST : -SCAN_MOST;
+        if (q % 5 == 3) limits[q] = random_below(2) ? INT32_MIN : INT32_MAX;
+    }
+    for (size_t c = 0; c < SCAN_COLUMNS; c++) {
+        int8_t code[MOST];
+        const int sign = random_below(2) ? 1 : -1;
+        narrow_code(code, n, &a, &b);
+        if (random_below(3)) { /* the nearest and the farthest that there can be */
+            const int8_t *x = queries + random_below(SCAN_QUERIES) * bytes;
+            memcpy(code, x, n);
+            a = (uint32_t)(x[n] + x[n + 1] + x[n + 2]);
+            b = (uint32_t)x[n + 3];
+        }
+        uint8_t *y = columns + c * bytes;
+        for (size_t i = 0; i < n; i++) y[i] = (uint8_t)(sign * code[i] + SCAN_NARROW);
+        y[n] = y[n + 1] = y[n + 2] = (uint8_t)a;
+        y[n + 3] = (uint8_t)b;
+    }
+    for (size_t i = 0; i < n_hits; i++) {
+        const uint32_t q = random_below(SCAN_QUERIES), c = random_below(SCAN_COLUMNS);
+        const int8_t *x = queries + q * bytes;
+        const uint8_t *y = columns + c * bytes;
+        int32_t sum = 0;
+        for (size_t d = 0; d < n; d++) sum += x[d] * (y[d] - SCAN_NARROW);
+        for (size_t d = n; d < n + 4; d++) sum += x[d] * y[d];
+        hits[i] = q << 16 | c;
+        if (i % 3 == 0) limits[q] = sum + (int32_t)(i % 2); /* earlier hits may change, too */
+    }
+    for (size_t i = 0; i < n_hits; i++) {
+        const int8_t *x = queries + (hits[i] >> 16) * bytes;
+        const uint8_t *y = columns + (hits[i] & 0xFFFF) * bytes;
+        int32_t sum = 0;
+        for (size_t d = 0; d < n + 4; d++) sum += x[d] * (y[d] - (d < n ? SCAN_NARROW : 0));
+        if (sum >= limits[hits[i] >> 16]) want[n_want++] = hits[i];
+    }
+    sift_job j = {queries, starts, limits, columns, bytes, hits, n_hits};
+    assert_int_equal(k->sift(&j), n_want);
+    assert_memory_equal(hits, want, n_want * sizeof *want);
+    free(queries);
+    free(columns);
+    free(hits);
+    free(want);
+}
+
+static void test_sifts_agree(void **state)
+{
+    (void)state;
+    for (int set = ISA_SCALAR; set <= (int)best_isa(); set++)
+        for (size_t i = 0; i < 60; i++)
+            check_sift(scan_kernels_for((isa)set), i % 2 ? 32 : 2 + random_below(24),
+                       i < 20 ? i : random_below(3000));
 }
 
 static void test_scans_agree(void **state)
@@ -634,6 +710,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scans_agree),
         cmocka_unit_test(test_narrow_scans_agree),
+        cmocka_unit_test(test_sifts_agree),
         cmocka_unit_test(test_products_agree),
         cmocka_unit_test(test_no_pair_is_missed),
         cmocka_unit_test(test_every_plan_keeps_the_rule),
