@@ -121,10 +121,13 @@ static status complete(source *s, str *raw, arena *a, err *e)
     str id = page_value(*raw, "id");
     if (!str_eq(page_value(*raw, "hasAdditionalMessageContent"), STR("true")) || !id.n)
         return ST_OK;
-    if (id.n >= 2 && *id.p == '"') id = (str){id.p + 1, id.n - 2};
+    err unused = {0};
+    js *node = NULL;
+    if (*id.p == '"' && js_parse(id, &node, &unused) == ST_OK) id = js_string(node);
     buf_clear(&s->url);
     buf_fmt(&s->url, "%s/dfo/3.0/messages/", s->talk.o.base_url);
     http_encode(&s->url, id);
+    js_free(node);
     status st = get(s, true, &p, e);
     if (st && s->not_found)
         st = ST_OK; /* gone meanwhile: what there is of it stays */

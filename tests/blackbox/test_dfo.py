@@ -101,6 +101,21 @@ def test_long_messages_are_asked_for_whole(serve, expected):
     assert len([r for r in place.tenant.requests("messages") if "/messages/" in r.path]) == 2
 
 
+def test_the_id_of_a_long_message_is_a_text(serve):
+    """On the wire "é" is "\\u00e9", and "/" may be "\\/"."""
+    place = serve([conversation("c_1", answer="It goes like this: " + "and then " * 70 + "the end.")])
+    for message in place.tenant.messages["c_1"]:
+        message["id"] = "é/" + message["id"]
+
+    def escaped(request, answer):
+        reply = answer(request)
+        reply.body = reply.body.replace(b"/", b"\\/")
+        return reply
+    place.tenant.fault(nth(None, "messages"), escaped)
+    run(place, status=0)
+    assert b"the end." in place.read()
+
+
 def without_rows(request, answer):
     value = json.loads(answer(request).body)
     return dfo.json_of({**value, "data": value["data"][:1]})
