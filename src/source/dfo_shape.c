@@ -15,15 +15,15 @@ static str id_member(const js *object, str raw, const char *name, arena *a)
 }
 
 /* The custom field of this name, as JSON. */
-static str custom_field(str raw, const char *ident)
+static str custom_field(const js *root, str raw, const char *ident)
 {
+    const js *fields = js_get(root, "customFields");
     str list = raw_member(raw, "customFields"), key = {0}, item = {0}, found = {0};
     js_cutter c = {.text = list};
-    while (list.n && *list.p == '[' && js_cut(&c, &key, &item) == JS_CUT_ITEM) {
-        str name = *item.p == '{' ? raw_member(item, "ident") : (str){0};
-        if (name.n < 2 || !str_eq((str){name.p + 1, name.n - 2}, str_from(ident))) continue;
-        found = raw_member(item, "value");
-    }
+    if (js_type(fields) != JS_ARRAY) return found;
+    for (size_t i = 0; js_cut(&c, &key, &item) == JS_CUT_ITEM; i++)
+        if (str_eq(js_string(js_get(js_at(fields, i), "ident")), str_from(ident)))
+            found = raw_member(item, "value");
     return found;
 }
 
@@ -31,7 +31,7 @@ static status read_contact(const shape *s, const js *root, str raw, arena *a, pi
 {
     out->id = out->conversation = id_member(root, raw, "id", a);
     out->timestamp = text_member(root, "createdAt", a);
-    if (*s->rating_field) out->rating = custom_field(raw, s->rating_field);
+    if (*s->rating_field) out->rating = custom_field(root, raw, s->rating_field);
     if (!out->id.n) return err_set(e, ST_FAILED, "a contact without id");
     if (!instant_parse(out->timestamp, &out->at))
         return err_set(e, ST_FAILED, "no usable createdAt (contact %.*s)", STR_FMT(out->id));

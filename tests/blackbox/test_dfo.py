@@ -182,6 +182,14 @@ def test_ratings(serve):
     assert shown == ["5", 4.5, None]
 
 
+def test_the_name_of_a_custom_field_is_a_text(serve):
+    """On the wire "ä" is "\\u00e4"."""
+    place = serve([conversation("c_1")]).configure(source={"rating_field": "zufriedenheit_ä"})
+    place.tenant.contacts[0]["customFields"] = [{"ident": "zufriedenheit_ä", "value": "5"}]
+    run(place, status=0)
+    assert place.json("explain", "c_1")["rating"] == "5"
+
+
 @pytest.mark.parametrize("first", [{"rating_field": ""}, {"rating_field": "language"},
                                    {"bot_users": "nobody"}], ids=str)
 def test_other_settings_later(serve, talks, expected, first):
