@@ -118,7 +118,7 @@ static status collect(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-/* The body from its first value on, and members of it; ST_FAILED: it is not one whole object or,
+/* The one value of the body, without blanks, and members of it; ST_FAILED: it is not one whole object or,
  * where it may be `bare`, array. */
 static status whole_value(source_page *p, bool bare, wanted w[2], str *out, err *e)
 {
@@ -136,7 +136,7 @@ static status whole_value(source_page *p, bool bare, wanted w[2], str *out, err 
     if (!end) return err_set(e, ST_FAILED, "its JSON is cut short or broken");
     if (js_skip_blank(text, end) != text.n)
         return err_set(e, ST_FAILED, "something stands behind the JSON object");
-    *out = text;
+    *out = (str){text.p, end};
     return ST_OK;
 }
 

@@ -76,6 +76,20 @@ def test_the_same_data_set(serve, talks, expected, attributes):
     assert len(place.tenant.requests("messages")) == asked, "what is known is asked for again"
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_blanks_around_an_answer(serve, talks, expected, bare):
+    place = serve(talks[:3], bare=bare)
+
+    def blank(request, answer):
+        reply = answer(request)
+        reply.body = b"\r\n " + reply.body + b"\r\n"
+        return reply
+    for kind in "contacts", "messages":
+        place.tenant.fault(nth(None, kind), blank)
+    run(place, status=0)
+    check_is(place, expected(as_text(talks[:3])))
+
+
 def test_equal_to_interactions(serve, make_place, talks):
     place, other = serve(talks), make_place(as_text(talks))
     run(place, status=0)
