@@ -118,8 +118,8 @@ static status collect(void *ctx, str raw, err *e)
     return ST_OK;
 }
 
-/* The one value of the body, without blanks, and members of it; ST_FAILED: it is not one whole object or,
- * where it may be `bare`, array. */
+/* The one value of the body, without blanks, and members of it; ST_FAILED: it is not one whole
+ * object or, where it may be `bare`, array. */
 static status whole_value(source_page *p, bool bare, wanted w[2], str *out, err *e)
 {
     str text = utf8_skip_bom(buf_view(&p->body));

@@ -147,9 +147,9 @@ static status send_with_token(talk *t, const talk_request *q, err *e)
 }
 
 /* One try: a token, if need be a new one, and the request. */
-static status try_once(talk *t, const talk_request *q, bool *renewed, err *e)
+static status try_once(talk *t, const talk_request *q, err *e)
 {
-    for (;;) {
+    for (bool renewed = false;; renewed = true) {
         bool is_there;
         status st = take_ahead(t, q, &is_there, e);
         if (!is_there) st = send_with_token(t, q, e);
@@ -157,9 +157,8 @@ static status try_once(talk *t, const talk_request *q, bool *renewed, err *e)
         if (t->reply.status >= 200 && t->reply.status < 300) return q->take(q->ctx, &t->reply, e);
         const char *secrets[AUTH_SECRETS];
         auth_secrets(&t->auth, secrets);
-        if (t->reply.status != 401 || *renewed || t->o.auth == AUTH_API_KEY)
+        if (t->reply.status != 401 || renewed || t->o.auth == AUTH_API_KEY)
             return q->explain(q->ctx, &t->reply, secrets, e);
-        *renewed = true;
         auth_forget(&t->auth);
         log_say(t->o.log, LOG_INFO, "the token is turned down (HTTP 401): asking for another");
     }
@@ -191,13 +190,12 @@ static status back_off(talk *t, int tries, err *e)
 
 status talk_get(talk *t, const talk_request *q, err *e)
 {
-    bool renewed = false;
     double delay = t->last_answer + t->o.page_delay - clock_monotonic();
     status st = ST_OK;
     t->tried_all = false;
     if (t->last_answer > 0 && delay > 0) st = wait_for(t, delay, e);
     for (int tries = 1; st == ST_OK; tries++) {
-        st = try_once(t, q, &renewed, e);
+        st = try_once(t, q, e);
         t->tried_all = !t->reply.again || tries == t->o.max_attempts;
         if (st == ST_OK || !t->reply.again) break;
         st = back_off(t, tries, e);

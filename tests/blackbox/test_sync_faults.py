@@ -231,6 +231,26 @@ def test_one_new_token_for_a_401(place, few, expected):
     check_is(place, expected(few))
 
 
+@pytest.mark.matrix(18)
+def test_a_token_that_was_good_is_no_longer(place, few, expected):
+    """It was taken (HTTP 503) and is not when the request is tried again."""
+    tries = []
+
+    def revoked_twice(request, answer):
+        tries.append(0)
+        if len(tries) == 1:
+            place.tenant.revoke()
+        reply = answer(request)
+        if len(tries) == 2:
+            place.tenant.revoke()
+            return faults.error_reply(503, "busy", "Later")
+        return reply
+    place.tenant.fault(page(1), revoked_twice)
+    place.configure(source={"max_wait": "5s"}).run("run", status=0)
+    assert place.tenant.statuses()[:4] == [401, 503, 401, 200]
+    check_is(place, expected(few))
+
+
 # The next page is asked for while one is kept
 
 AHEAD = ["429 without a header", "503 twice", "cut short", "reset", "401 for once",
