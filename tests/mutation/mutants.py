@@ -45,7 +45,7 @@ MUTANTS = [Mutant(*m) for m in [
     ("no jitter", "src/source/retry.c",
      "*wait = p->random(p->ctx) * most;", "*wait = most;", ["unit:retry"]),
     ("the old token is sent again after a 401", "src/source/talk.c",
-     "        *renewed = true;\n        auth_forget(&t->auth);", "        *renewed = true;",
+     "        auth_forget(&t->auth);\n        log_say", "        log_say",
      ["test_sync_faults.py -k one_new_token"]),
     ("a token is renewed only by way of a 401", "src/source/auth.c",
      "(a->token.n && clock_monotonic() < a->renew_at)", "a->token.n",
