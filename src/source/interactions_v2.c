@@ -82,6 +82,9 @@ static status take_page(void *ctx, http_reply *reply, err *e)
     out->body = reply->body;
     reply->body = body;
     out->has_server_date = http_date_parse(str_from(reply->date), &out->server_date);
+    out->n_records = 0;
+    out->total = -1;
+    if (reply->status == 204) return ST_OK;
     if (page_cut(out, &why) == ST_OK) return ST_OK;
     if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
     reply->again = true;

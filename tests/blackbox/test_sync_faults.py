@@ -251,6 +251,20 @@ def test_a_token_that_was_good_is_no_longer(place, few, expected):
     check_is(place, expected(few))
 
 
+def test_no_content_is_no_interaction(make_place, few, expected):
+    """HTTP 204 is how some APIs of NICE say that there is nothing."""
+    place, held = make_place([]), []
+    nothing = faults.body(b"", 204)
+    place.tenant.fault(to_interactions(),
+                       lambda request, answer: (answer(request) if held else
+                                                nothing(request, answer)))
+    place.run("sync", status=0)
+    assert place.json("status")["interactions"] == 0
+    held.append(place.tenant.holdings.put_all(few))
+    place.run("run", status=0)
+    check_is(place, expected(few))
+
+
 # The next page is asked for while one is kept
 
 AHEAD = ["429 without a header", "503 twice", "cut short", "reset", "401 for once",
