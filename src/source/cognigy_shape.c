@@ -2,6 +2,7 @@
  *
  * A row of Conversations is one message, said by `source` (user, bot, agent, suggestion) in
  * `inputText`, the bot's too.  Where analytics are masked, the text is asterisks. */
+#include "base/number.h"
 #include "base/utf8.h"
 #include "source/compose.h"
 
@@ -60,12 +61,26 @@ static status read_message(const js *root, str raw, arena *a, piece *out, err *e
     return ST_OK;
 }
 
+/* The text, or that of a number, as in `botId` of an interaction. */
+static status read_bot(const js *root, str raw, const char *field, arena *a, str *out, err *e)
+{
+    *out = text_member(root, field, a);
+    if (js_type(js_get(root, field)) != JS_NUMBER) return ST_OK;
+    buf b = {0};
+    number_write_python(&b, raw_member(raw, field));
+    *out = arena_str(a, buf_view(&b));
+    bool ok = buf_ok(&b) && out->p;
+    buf_release(&b);
+    return ok ? ST_OK : err_nomem(e, "reading a part");
+}
+
 static status read_row(const shape *s, const js *root, str raw, bool is_head, arena *a, piece *out,
                        err *e)
 {
     out->conversation = text_member(root, "sessionId", a);
     if (!out->conversation.n) return err_set(e, ST_FAILED, "no sessionId");
-    out->bot = text_member(root, s->bot_field, a);
+    status st = read_bot(root, raw, s->bot_field, a, &out->bot, e);
+    if (st) return st;
     out->rating = raw_member(raw, "rating");
     return is_head ? read_session(root, a, out, e) : read_message(root, raw, a, out, e);
 }

@@ -131,6 +131,16 @@ def test_bot_field(serve, talks):
     assert place.json("explain", talks[0]["id"], env=ENV)["bot_id"] == "web"
 
 
+def test_a_bot_field_of_numbers(serve, talks):
+    """A number counts as its text, as in botId."""
+    place = serve(talks[:3]).configure(source={"bot_field": "botNumber"})
+    for rows in place.tenant.rows.values():
+        for row in rows:
+            row["botNumber"] = 7
+    run(place, status=0)
+    assert place.json("explain", talks[0]["id"], env=ENV)["bot_id"] == "7"
+
+
 def test_another_bot_field_later(serve, talks, expected):
     """What is stored is read by it too, also what the service has no more."""
     place = serve(talks)
