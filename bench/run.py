@@ -20,7 +20,7 @@ from corpora import ROOT
 from measure import Contender, measure
 from join import measure_join
 from stages import measure_stages
-from results import FAST, MACHINE, PUBLISHED, SCRIPT, ST, TAMIS
+from results import EXACT, FAST, MACHINE, PUBLISHED, SCRIPT, ST, TAMIS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATH_OPTIONS = ("--tamis", "--model", "--venv", "--out", "--torch-index")
@@ -211,23 +211,25 @@ class Bench:
         return results.ISAS[:results.ISAS.index(self.isa) + 1]
 
     def compile_encode(self):
-        """The small program that encodes with precision = fast, which `tamis embed` never does."""
+        """The small program that says what encoding alone takes, and with precision = fast, which
+        `tamis embed` never does."""
         build = os.path.dirname(self.tamis)
         if subprocess.run(["ninja", "-C", build, "bench/encode"], check=False,
                           stdout=subprocess.DEVNULL).returncode:
-            say("bench/encode.c cannot be compiled, so there is no row of precision = fast")
+            say("bench/encode.c cannot be compiled, so no row says what encoding alone takes")
         else:
             self.encode = os.path.join(build, "bench", "encode")
 
-    def fast_encoders(self, texts, case, threads):
-        """precision = fast, with each instruction set that has it."""
-        for isa in reversed(self.isas()[1:] if self.encode else []):
-            work = self.directory(case, FAST + isa)
-            c = Contender(FAST, isa, [], self.tamis_env(isa), work=work)
-            c.vectors = os.path.join(work, "vectors.f32")
-            c.command = [self.encode, "fast", self.model, texts, c.vectors, str(threads)]
-            c.after = c.printed
-            yield c
+    def bare_encoders(self, texts, case, threads):
+        """Either precision, with each instruction set that has kernels."""
+        for name, precision in (EXACT, "exact"), (FAST, "fast"):
+            for isa in reversed(self.isas()[1:] if self.encode else []):
+                work = self.directory(case, name + isa)
+                c = Contender(name, isa, [], self.tamis_env(isa), work=work)
+                c.vectors = os.path.join(work, "vectors.f32")
+                c.command = [self.encode, precision, self.model, texts, c.vectors, str(threads)]
+                c.after = c.printed
+                yield c
 
     def encoders(self, texts, case, threads):
         """Whatever makes vectors of texts, best tamis first; without those known to be absent."""
@@ -238,7 +240,7 @@ class Bench:
                           self.tamis_env(isa), texts, self.directory(case, TAMIS + isa))
             c.vectors = c.stdout
             found.append(c)
-        found += self.fast_encoders(texts, case, threads)
+        found += self.bare_encoders(texts, case, threads)
         for engine in peers_module.ENGINES:
             work = self.directory(case, engine)
             c = Contender(engine, "", [], peers_module.environment(threads), work=work)
@@ -381,7 +383,7 @@ def encoder_rows(bench, case, c, n_texts, note):
 def measure_start(bench, _head):
     case = "one text"
     contenders = [c for c in bench.encoders(bench.one_text, "start", bench.threads)
-                  if c.name != FAST]
+                  if c.name not in (EXACT, FAST)]
     rows = list(bench.gone(case)) + list(bench.measured(case, contenders))
     for c in contenders:
         if c.runs:
