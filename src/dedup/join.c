@@ -41,9 +41,9 @@
  * Between the two, codes as the first ones, but of more dimensions, may sift what is left: the same
  * bound, for a pair at a time.
  *
- * A set keeps the first codes of its members packed in panels, and those to sift by in rows.  A piece of the set stays in the
- * second cache while the queries pass; hits are written down sparsely, then weighed with their
- * second codes fetched ahead. */
+ * A set keeps the first codes of its members packed in panels, and those to sift by in rows.  A
+ * piece of the set stays in the second cache while the queries pass; hits are written down
+ * sparsely, then weighed with their second codes fetched ahead. */
 #include "dedup/join.h"
 
 #include <math.h>
@@ -398,7 +398,7 @@ void join_search(const join *j, const join_look *l, join_scratch *s)
 
 /* --- the plan ------------------------------------------------------------------------------- */
 
-/* Makes codes of all vectors.  basis: [length at least, dim], of which a prefix is taken; NULL: no turn. */
+/* Codes of all vectors.  basis: [length at least, dim], its prefix is taken; NULL: no turn. */
 static status encode_level(const join *j, size_t length, bool sift, const double *basis, level *out,
                            err *e)
 {
@@ -463,8 +463,8 @@ static void count_only(void *ctx, size_t query, uint32_t member)
 }
 
 /* What a pair costs under a plan, in nanoseconds or so: the words of its first code, and shares
- * of the pairs that are sifted, that need the second code, and more.  Measured on one machine; the
- * plan is about time alone. */
+ * of the pairs that are sifted, that need the second code, and more.  Measured on one machine, and
+ * sifting for AVX-512 guessed, on the high side; the plan is about time alone. */
 static double cost_of(isa set, size_t words, const join_counts *n)
 {
     static const struct {

@@ -10,7 +10,8 @@
 #include "dedup/vectors.h"
 
 /* How many dimensions the first codes have, after a turn that makes the first ones say most.
- * JOIN_SIFT: what they leave is sifted by codes of 124, turned.  JOIN_ALL: every one, and no turn.  JOIN_AUTO: what a sample finds quickest. */
+ * JOIN_SIFT: what they leave is sifted by codes of 124, turned.  JOIN_ALL: every one, and no turn.
+ * JOIN_AUTO: what a sample finds quickest. */
 typedef enum join_plan {
     JOIN_AUTO,
     JOIN_PREFIX_28,

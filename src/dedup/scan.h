@@ -30,7 +30,7 @@ typedef struct scan_job {
     uint32_t *hits; /* out: room for [n_queries * n_panels * SCAN_PANEL + SCAN_SPARE] */
 } scan_job;
 
-/* Hits, of which those stay whose product of other codes, narrow ones, reaches the query's limit. */
+/* Hits, of which those stay whose product of other, narrow codes reaches the query's limit. */
 typedef struct sift_job {
     const int8_t *queries;  /* [SCAN_QUERIES][bytes]; 32-aligned */
     const int32_t *starts;  /* [SCAN_QUERIES] -SCAN_NARROW times the sum of a query's code */

@@ -121,9 +121,10 @@ static status complete(source *s, str *raw, arena *a, err *e)
     str id = page_value(*raw, "id");
     if (!str_eq(page_value(*raw, "hasAdditionalMessageContent"), STR("true")) || !id.n)
         return ST_OK;
-    err unused = {0};
+    err why = {0};
     js *node = NULL;
-    if (*id.p == '"' && js_parse(id, &node, &unused) == ST_OK) id = js_string(node);
+    if (*id.p == '"' && js_parse(id, &node, &why) == ST_OK) id = js_string(node);
+    if (err_is_nomem(&why)) return err_set(e, ST_FAILED, "%s", why.msg);
     buf_clear(&s->url);
     buf_fmt(&s->url, "%s/dfo/3.0/messages/", s->talk.o.base_url);
     http_encode(&s->url, id);

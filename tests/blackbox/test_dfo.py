@@ -117,7 +117,8 @@ def test_long_messages_are_asked_for_whole(serve, expected):
 
 def test_the_id_of_a_long_message_is_a_text(serve):
     """On the wire "é" is "\\u00e9", and "/" may be "\\/"."""
-    place = serve([conversation("c_1", answer="It goes like this: " + "and then " * 70 + "the end.")])
+    answer = "It goes like this: " + "and then " * 70 + "the end."
+    place = serve([conversation("c_1", answer=answer)])
     for message in place.tenant.messages["c_1"]:
         message["id"] = "é/" + message["id"]
 

@@ -142,4 +142,6 @@ MUTANTS = [Mutant(*m) for m in [
     ("a contact that is passed over is not owed", "src/sync_contacts.c",
      "r->slice.lo = from;", "r->slice.lo = r->slice.lo;",
      ["test_dfo.py -k one_contact_fails_always"]),
+    ("a pair is sifted out too early", "src/dedup/join.c",
+     "l->limits[q], 0);", "l->limits[q], 400);", ["unit:join"]),
 ]]

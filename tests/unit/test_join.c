@@ -150,67 +150,85 @@ static void test_narrow_scans_agree(void **state)
     }
 }
 
-/* sift of every instruction set against sums written out, on random hits. */
+enum { SIFT_BYTES = 128 }; /* of a code that is sifted by, at most */
+
+typedef struct sift_ground {
+    int8_t *queries;
+    uint8_t *columns;
+    int32_t starts[SCAN_QUERIES], limits[SCAN_QUERIES];
+    size_t n, bytes; /* n: before the last word */
+} sift_ground;
+
+static void make_sift_queries(sift_ground *g)
+{
+    uint32_t a, b;
+    for (size_t q = 0; q < SCAN_QUERIES; q++) {
+        int8_t *x = g->queries + q * g->bytes;
+        narrow_code(x, g->n, &a, &b);
+        for (size_t i = 0; i < g->n; i++) g->starts[q] -= SCAN_NARROW * x[i];
+        for (size_t i = 0; i < 3; i++) x[g->n + i] = (int8_t)((a + i) / 3);
+        x[g->n + 3] = (int8_t)b;
+        g->limits[q] = (int32_t)random_below(70000) - 35000;
+        if (q % 5 == 4) g->limits[q] = random_below(2) ? SCAN_MOST : -SCAN_MOST;
+        if (q % 5 == 3) g->limits[q] = random_below(2) ? INT32_MIN : INT32_MAX;
+    }
+}
+
+static void make_sift_columns(sift_ground *g)
+{
+    uint32_t a, b;
+    for (size_t c = 0; c < SCAN_COLUMNS; c++) {
+        int8_t code[SIFT_BYTES];
+        const int sign = random_below(2) ? 1 : -1;
+        narrow_code(code, g->n, &a, &b);
+        if (random_below(3)) { /* the nearest and the farthest that there can be */
+            const int8_t *x = g->queries + random_below(SCAN_QUERIES) * g->bytes;
+            memcpy(code, x, g->n);
+            a = (uint32_t)(x[g->n] + x[g->n + 1] + x[g->n + 2]);
+            b = (uint32_t)x[g->n + 3];
+        }
+        uint8_t *y = g->columns + c * g->bytes;
+        for (size_t i = 0; i < g->n; i++) y[i] = (uint8_t)(sign * code[i] + SCAN_NARROW);
+        y[g->n] = y[g->n + 1] = y[g->n + 2] = (uint8_t)a;
+        y[g->n + 3] = (uint8_t)b;
+    }
+}
+
+static int32_t sift_sum(const sift_ground *g, uint32_t hit)
+{
+    const int8_t *x = g->queries + (hit >> 16) * g->bytes;
+    const uint8_t *y = g->columns + (hit & 0xFFFF) * g->bytes;
+    int32_t sum = 0;
+    for (size_t i = 0; i < g->n + 4; i++) sum += x[i] * (y[i] - (i < g->n ? SCAN_NARROW : 0));
+    return sum;
+}
+
+/* sift against sums written out, on random hits. */
 static void check_sift(const scan_kernels *k, size_t words, size_t n_hits)
 {
-    enum { MOST = 128 };
-    const size_t n = (words - 1) * 4, bytes = (words * 4 + SCAN_SIFT - 1) / SCAN_SIFT * SCAN_SIFT;
-    int8_t *queries = aligned_alloc(64, SCAN_QUERIES * MOST);
-    uint8_t *columns = aligned_alloc(64, SCAN_COLUMNS * MOST);
-    uint32_t *hits = malloc((n_hits + SCAN_SPARE) * sizeof *hits), a, b;
+    sift_ground g = {.n = (words - 1) * 4,
+                     .bytes = (words * 4 + SCAN_SIFT - 1) / SCAN_SIFT * SCAN_SIFT};
+    uint32_t *hits = malloc((n_hits + SCAN_SPARE) * sizeof *hits);
     uint32_t *want = malloc((n_hits + SCAN_SPARE) * sizeof *want);
-    int32_t starts[SCAN_QUERIES] = {0}, limits[SCAN_QUERIES];
     size_t n_want = 0;
-    assert_true(queries && columns && hits && want && bytes <= MOST);
-    memset(queries, 0, SCAN_QUERIES * MOST);
-    memset(columns, 0, SCAN_COLUMNS * MOST);
-    for (size_t q = 0; q < SCAN_QUERIES; q++) {
-        int8_t *x = queries + q * bytes;
-        narrow_code(x, n, &a, &b);
-        for (size_t i = 0; i < n; i++) starts[q] -= SCAN_NARROW * x[i];
-        for (size_t i = 0; i < 3; i++) x[n + i] = (int8_t)((a + i) / 3);
-        x[n + 3] = (int8_t)b;
-        limits[q] = (int32_t)random_below(70000) - 35000;
-        if (q % 5 == 4) limits[q] = random_below(2) ? SCAN_MOST : -SCAN_MOST;
-        if (q % 5 == 3) limits[q] = random_below(2) ? INT32_MIN : INT32_MAX;
-    }
-    for (size_t c = 0; c < SCAN_COLUMNS; c++) {
-        int8_t code[MOST];
-        const int sign = random_below(2) ? 1 : -1;
-        narrow_code(code, n, &a, &b);
-        if (random_below(3)) { /* the nearest and the farthest that there can be */
-            const int8_t *x = queries + random_below(SCAN_QUERIES) * bytes;
-            memcpy(code, x, n);
-            a = (uint32_t)(x[n] + x[n + 1] + x[n + 2]);
-            b = (uint32_t)x[n + 3];
-        }
-        uint8_t *y = columns + c * bytes;
-        for (size_t i = 0; i < n; i++) y[i] = (uint8_t)(sign * code[i] + SCAN_NARROW);
-        y[n] = y[n + 1] = y[n + 2] = (uint8_t)a;
-        y[n + 3] = (uint8_t)b;
-    }
+    g.queries = aligned_alloc(64, SCAN_QUERIES * SIFT_BYTES);
+    g.columns = aligned_alloc(64, SCAN_COLUMNS * SIFT_BYTES);
+    assert_true(g.queries && g.columns && hits && want && g.bytes <= SIFT_BYTES);
+    memset(g.queries, 0, SCAN_QUERIES * SIFT_BYTES);
+    memset(g.columns, 0, SCAN_COLUMNS * SIFT_BYTES);
+    make_sift_queries(&g);
+    make_sift_columns(&g);
     for (size_t i = 0; i < n_hits; i++) {
-        const uint32_t q = random_below(SCAN_QUERIES), c = random_below(SCAN_COLUMNS);
-        const int8_t *x = queries + q * bytes;
-        const uint8_t *y = columns + c * bytes;
-        int32_t sum = 0;
-        for (size_t d = 0; d < n; d++) sum += x[d] * (y[d] - SCAN_NARROW);
-        for (size_t d = n; d < n + 4; d++) sum += x[d] * y[d];
-        hits[i] = q << 16 | c;
-        if (i % 3 == 0) limits[q] = sum + (int32_t)(i % 2); /* earlier hits may change, too */
+        hits[i] = random_below(SCAN_QUERIES) << 16 | random_below(SCAN_COLUMNS);
+        if (i % 3 == 0) g.limits[hits[i] >> 16] = sift_sum(&g, hits[i]) + (int32_t)(i % 2);
     }
-    for (size_t i = 0; i < n_hits; i++) {
-        const int8_t *x = queries + (hits[i] >> 16) * bytes;
-        const uint8_t *y = columns + (hits[i] & 0xFFFF) * bytes;
-        int32_t sum = 0;
-        for (size_t d = 0; d < n + 4; d++) sum += x[d] * (y[d] - (d < n ? SCAN_NARROW : 0));
-        if (sum >= limits[hits[i] >> 16]) want[n_want++] = hits[i];
-    }
-    sift_job j = {queries, starts, limits, columns, bytes, hits, n_hits};
+    for (size_t i = 0; i < n_hits; i++)
+        if (sift_sum(&g, hits[i]) >= g.limits[hits[i] >> 16]) want[n_want++] = hits[i];
+    sift_job j = {g.queries, g.starts, g.limits, g.columns, g.bytes, hits, n_hits};
     assert_int_equal(k->sift(&j), n_want);
     assert_memory_equal(hits, want, n_want * sizeof *want);
-    free(queries);
-    free(columns);
+    free(g.queries);
+    free(g.columns);
     free(hits);
     free(want);
 }
