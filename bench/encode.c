@@ -70,6 +70,17 @@ static status encode(embedder *em, const model *m, const texts *t, bool fast, co
     return st;
 }
 
+/* What is made at the first text only, the integers of `fast` above all, belongs to the load. */
+static status warm(embedder *em, const model *m, bool fast, err *e)
+{
+    const str text = STR("warm");
+    float *out = calloc(model_dim(m), sizeof *out);
+    status st = out ? embed_texts(em, &text, 1, out, &(embed_options){.fast = fast}, e)
+                    : err_nomem(e, "encoding");
+    free(out);
+    return st;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 6) return fail("usage: encode PRECISION MODEL TEXTS OUT THREADS");
@@ -86,6 +97,7 @@ int main(int argc, char **argv)
     if (st == ST_OK) st = pool_new(atoi(argv[5]), &p, &e);
     if (st == ST_OK) st = model_open(argv[2], &m, &e);
     if (st == ST_OK) st = embedder_new(m, set, p, &em, &e);
+    if (st == ST_OK) st = warm(em, m, fast, &e);
     const double load = clock_monotonic() - start;
     if (st == ST_OK) st = read_texts(argv[3], &t, &e);
     if (st == ST_OK) st = encode(em, m, &t, fast, argv[4], &seconds, &e);

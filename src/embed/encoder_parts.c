@@ -9,6 +9,19 @@ static size_t round_up(size_t n)
     return (n + KERNEL_LANES - 1) / KERNEL_LANES * KERNEL_LANES;
 }
 
+/* Loops of 16, so that a compiler that must not guess makes vectors of them.  n a multiple of 16. */
+static void add_to(float *restrict x, const float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i += KERNEL_LANES)
+        for (size_t c = 0; c < KERNEL_LANES; c++) x[i + c] += y[i + c];
+}
+
+static void scale_by(float *x, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i += KERNEL_LANES)
+        for (size_t c = 0; c < KERNEL_LANES; c++) x[i + c] *= factor;
+}
+
 void normalize_rows(const kernels *k, float *x, const float *more, const layer_norm *p, size_t m)
 {
     for (size_t i = 0; i < m; i++) k->normalize(x + i * p->n, more ? more + i * p->n : NULL, p);
@@ -20,7 +33,7 @@ void embed_words(const weights *w, const kernels *k, const sequence *q, float *h
     for (size_t t = 0; t < q->n; t++) {
         float *row = hidden + t * h;
         memcpy(row, w->m->words.p + (size_t)q->ids[t] * h * sizeof *row, h * sizeof *row);
-        for (size_t i = 0; i < h; i++) row[i] += w->positions[t * h + i];
+        add_to(row, w->positions + t * h, h);
     }
     normalize_rows(k, hidden, NULL, &w->words_norm, q->n);
 }
@@ -70,8 +83,7 @@ void attend(const kernels *k, gemm_fn gemm, const attention_room *r, const atten
                      .y = a->out,
                      .ldy = a->ld_out,
                      .n = a->width});
-    for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < a->width; i++) a->out[t * a->ld_out + i] *= r->factors[t];
+    for (size_t t = 0; t < n; t++) scale_by(a->out + t * a->ld_out, r->factors[t], a->width);
 }
 
 /* --- pooling -------------------------------------------------------------------------------- */
@@ -80,11 +92,10 @@ bool pool_tokens(const model *m, const kernels *k, const float *hidden, const se
 {
     const size_t h = m->hidden, n = m->pooling == POOLING_CLS ? 1 : q->n;
     memcpy(q->out, hidden, h * sizeof *hidden);
-    for (size_t t = 1; t < n; t++)
-        for (size_t i = 0; i < h; i++) q->out[i] += hidden[t * h + i];
+    for (size_t t = 1; t < n; t++) add_to(q->out, hidden + t * h, h);
     float squares = k->sum_squares(q->out, h);
     if (!(squares > 0.0f) || !isfinite(squares)) return false;
     float scale = 1.0f / sqrtf(squares);
-    for (size_t i = 0; i < h; i++) q->out[i] *= scale;
+    scale_by(q->out, scale, h);
     return true;
 }
