@@ -224,7 +224,7 @@ static void round_row(const float *x, size_t n, float scale, int16_t *q)
     }
 }
 
-static float quantize(const float *x, size_t n, int16_t *q)
+static float measure(float *x, size_t n)
 {
     __m256 low = _mm256_setzero_ps(), high = low, most = low;
     for (size_t i = 0; i < n; i += 16) {
@@ -233,14 +233,7 @@ static float quantize(const float *x, size_t n, int16_t *q)
         high = _mm256_fmadd_ps(b, b, high);
         most = _mm256_max_ps(most, _mm256_max_ps(absolute(a), absolute(b)));
     }
-    float scale = scale_of(low, high, largest(most) / INT16_MOST);
-    round_row(x, n, scale, q);
-    return scale;
-}
-
-static float quantize_row(float *x, size_t n, int16_t *q)
-{
-    return quantize(x, n, q);
+    return scale_of(low, high, largest(most) / INT16_MOST);
 }
 
 static inline __m256 gelu(__m256 x)
@@ -253,7 +246,7 @@ static inline __m256 gelu(__m256 x)
     return _mm256_mul_ps(x, _mm256_fmadd_ps(c, sum, _mm256_set1_ps(0.5f)));
 }
 
-static float gelu_quantize(float *x, size_t n, int16_t *q)
+static float gelu_measure(float *x, size_t n)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     __m256 low = _mm256_setzero_ps(), high = low, most = low, least = low; /* least: negated */
@@ -267,19 +260,24 @@ static float gelu_quantize(float *x, size_t n, int16_t *q)
         least = _mm256_max_ps(least, _mm256_xor_ps(_mm256_min_ps(a, b), sign));
     }
     float top = largest(most) / INT16_GELU_MOST, bottom = -largest(least) / INT16_GELU_LEAST;
-    float scale = scale_of(low, high, top > bottom ? top : bottom);
+    return scale_of(low, high, top > bottom ? top : bottom);
+}
+
+static float quantize(const float *x, size_t n, int16_t *q)
+{
+    float scale = measure((float *)(uintptr_t)x, n);
     round_row(x, n, scale, q);
     return scale;
 }
 
 static void quantize_rows(const float *x, size_t ldx, const int16_rows *to)
 {
-    int16_round_rows((float *)(uintptr_t)x, ldx, to, quantize_row);
+    int16_round_rows((float *)(uintptr_t)x, ldx, to, measure, round_row);
 }
 
 static void gelu_rows(float *x, size_t ldx, const int16_rows *to)
 {
-    int16_round_rows(x, ldx, to, gelu_quantize);
+    int16_round_rows(x, ldx, to, gelu_measure, round_row);
 }
 
 const int16_kernels int16_avx2 = {multiply, quantize, quantize_rows, gelu_rows};

@@ -236,7 +236,7 @@ static void round_row(const float *x, size_t n, float scale, int16_t *q)
     }
 }
 
-static float quantize(const float *x, size_t n, int16_t *q)
+static float measure(float *x, size_t n)
 {
     __m512 sums = _mm512_setzero_ps(), most = sums;
     for (size_t i = 0; i < n; i += INT16_PANEL) {
@@ -244,14 +244,7 @@ static float quantize(const float *x, size_t n, int16_t *q)
         sums = _mm512_fmadd_ps(a, a, sums);
         most = _mm512_max_ps(most, _mm512_abs_ps(a));
     }
-    float scale = scale_of(sums, _mm512_reduce_max_ps(most) / INT16_MOST);
-    round_row(x, n, scale, q);
-    return scale;
-}
-
-static float quantize_row(float *x, size_t n, int16_t *q)
-{
-    return quantize(x, n, q);
+    return scale_of(sums, _mm512_reduce_max_ps(most) / INT16_MOST);
 }
 
 static inline __m512 gelu(__m512 x)
@@ -264,7 +257,7 @@ static inline __m512 gelu(__m512 x)
     return _mm512_mul_ps(x, _mm512_fmadd_ps(c, sum, _mm512_set1_ps(0.5f)));
 }
 
-static float gelu_quantize(float *x, size_t n, int16_t *q)
+static float gelu_measure(float *x, size_t n)
 {
     __m512 sums = _mm512_setzero_ps(), most = sums, least = sums;
     for (size_t i = 0; i < n; i += INT16_PANEL) {
@@ -276,19 +269,24 @@ static float gelu_quantize(float *x, size_t n, int16_t *q)
     }
     float top = _mm512_reduce_max_ps(most) / INT16_GELU_MOST;
     float bottom = _mm512_reduce_min_ps(least) / INT16_GELU_LEAST;
-    float scale = scale_of(sums, top > bottom ? top : bottom);
+    return scale_of(sums, top > bottom ? top : bottom);
+}
+
+static float quantize(const float *x, size_t n, int16_t *q)
+{
+    float scale = measure((float *)(uintptr_t)x, n);
     round_row(x, n, scale, q);
     return scale;
 }
 
 static void quantize_rows(const float *x, size_t ldx, const int16_rows *to)
 {
-    int16_round_rows((float *)(uintptr_t)x, ldx, to, quantize_row);
+    int16_round_rows((float *)(uintptr_t)x, ldx, to, measure, round_row);
 }
 
 static void gelu_rows(float *x, size_t ldx, const int16_rows *to)
 {
-    int16_round_rows(x, ldx, to, gelu_quantize);
+    int16_round_rows(x, ldx, to, gelu_measure, round_row);
 }
 
 const int16_kernels INT16_NAME = {multiply, quantize, quantize_rows, gelu_rows};

@@ -4,6 +4,7 @@
 #ifndef TAMIS_EMBED_INT16_ROWS_H
 #define TAMIS_EMBED_INT16_ROWS_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "embed/int16.h"
@@ -35,17 +36,23 @@ static inline void int16_add_up(const int16_pair *p, size_t k, int16_t *restrict
     }
 }
 
-/* `round` takes a row of x to integers and returns its scale. */
+/* `measure` says the scale of a row (and may change it), `round` makes it integers by that.  A
+ * scale is a long chain of operations: the other row of the pair is measured before one is
+ * rounded. */
 static inline __attribute__((always_inline)) void
-int16_round_rows(float *x, size_t ldx, const int16_rows *to,
-                 float (*round)(float *x, size_t n, int16_t *q))
+int16_round_rows(float *x, size_t ldx, const int16_rows *to, float (*measure)(float *x, size_t n),
+                 void (*round)(const float *x, size_t n, float scale, int16_t *q))
 {
     const size_t pairs = (to->m + 1) / 2;
     int16_pair p;
     for (size_t i = 0; i < pairs; i++) {
-        to->scale[i] = round(x + i * ldx, to->k, p.upper);
-        if (i + pairs < to->m)
-            to->scale[i + pairs] = round(x + (i + pairs) * ldx, to->k, p.lower);
+        float *upper = x + i * ldx, *lower = upper + pairs * ldx;
+        const bool both = i + pairs < to->m;
+        to->scale[i] = measure(upper, to->k);
+        if (both) to->scale[i + pairs] = measure(lower, to->k);
+        round(upper, to->k, to->scale[i], p.upper);
+        if (both)
+            round(lower, to->k, to->scale[i + pairs], p.lower);
         else
             memset(p.lower, 0, sizeof p.lower);
         int16_add_up(&p, to->k, to->q + i * INT16_SUMS * (to->k / 2));

@@ -35,34 +35,32 @@ static void multiply(const int16_job *j)
 }
 
 /* least: what the scale must be for the largest elements. */
-static float quantize_from(const float *x, size_t n, float least, int16_t *q)
+static float scale_of(const float *x, size_t n, float least)
 {
     float part[INT16_PANEL] = {0};
-    memset(q, 0, n * sizeof *q);
     for (size_t i = 0; i < n; i++) part[i % INT16_PANEL] = fmaf(x[i], x[i], part[i % INT16_PANEL]);
     for (size_t half = INT16_PANEL / 2; half; half /= 2)
         for (size_t i = 0; i < half; i++) part[i] += part[i + half];
     float scale = sqrtf(part[0]) / INT16_AIM;
     scale = least > scale ? least : scale;
-    if (scale < INT16_LEAST) scale = 0;
-    float times = scale > 0 ? 1 / scale : 0;
-    for (size_t i = 0; isfinite(scale) && i < n; i++) q[i] = (int16_t)rintf(x[i] * times);
-    return scale;
+    return scale < INT16_LEAST ? 0 : scale;
 }
 
-static float quantize(const float *x, size_t n, int16_t *q)
+static void round_row(const float *x, size_t n, float scale, int16_t *q)
+{
+    float times = scale > 0 ? 1 / scale : 0;
+    memset(q, 0, n * sizeof *q);
+    for (size_t i = 0; isfinite(scale) && i < n; i++) q[i] = (int16_t)rintf(x[i] * times);
+}
+
+static float measure(float *x, size_t n)
 {
     float top = 0;
     for (size_t i = 0; i < n; i++) top = fabsf(x[i]) > top ? fabsf(x[i]) : top;
-    return quantize_from(x, n, top / INT16_MOST, q);
+    return scale_of(x, n, top / INT16_MOST);
 }
 
-static float quantize_row(float *x, size_t n, int16_t *q)
-{
-    return quantize(x, n, q);
-}
-
-static float gelu_quantize(float *x, size_t n, int16_t *q)
+static float gelu_measure(float *x, size_t n)
 {
     float top = 0, bottom = 0;
     for (size_t i = 0; i < n; i++) {
@@ -76,17 +74,24 @@ static float gelu_quantize(float *x, size_t n, int16_t *q)
     }
     top /= INT16_GELU_MOST;
     bottom /= INT16_GELU_LEAST;
-    return quantize_from(x, n, top > bottom ? top : bottom, q);
+    return scale_of(x, n, top > bottom ? top : bottom);
+}
+
+static float quantize(const float *x, size_t n, int16_t *q)
+{
+    float scale = measure((float *)(uintptr_t)x, n);
+    round_row(x, n, scale, q);
+    return scale;
 }
 
 static void quantize_rows(const float *x, size_t ldx, const int16_rows *to)
 {
-    int16_round_rows((float *)(uintptr_t)x, ldx, to, quantize_row);
+    int16_round_rows((float *)(uintptr_t)x, ldx, to, measure, round_row);
 }
 
 static void gelu_rows(float *x, size_t ldx, const int16_rows *to)
 {
-    int16_round_rows(x, ldx, to, gelu_quantize);
+    int16_round_rows(x, ldx, to, gelu_measure, round_row);
 }
 
 const int16_kernels int16_scalar = {multiply, quantize, quantize_rows, gelu_rows};
