@@ -4,7 +4,7 @@
  *
  * PRECISION is exact or fast; TEXTS holds {"text"} a line; OUT gets float32 rows, as `tamis embed`
  * writes them.  Prints one JSON object: seconds from the model's directory to an embedder
- * that is ready ("load"), and of the vectors ("encode"). */
+ * that has encoded a text ("load"), and of the vectors ("encode"). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

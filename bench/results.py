@@ -209,7 +209,8 @@ def embed_section(head, table):
            "attention, by the time (encoding alone, with tokenizing; `tamis embed` by itself: the "
            "whole process), of the float32 multiply-adds that the processor did at best in the "
            "same minutes (tamis with avx2: in registers of 256 bits).  Where a row names a "
-           "precision, `bench/encode.c` calls the encoder.\n")
+           "precision, `bench/encode.c` calls the encoder.  Encoding alone begins after one short "
+           "text, with the peers, too: what is made at the first text is part of the load.\n")
 
 
 def start_section(_head, table):
