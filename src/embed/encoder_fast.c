@@ -98,8 +98,8 @@ static void pack_chunk(void *ctx, size_t item, int worker)
     const float *first = f->sources[item].first;
     (void)worker;
     for (size_t n = 0; n < w->n; n += INT16_GROUP, first += 2 * pitch)
-        int16_pack(w, n / INT16_GROUP, first, w->n - n > INT16_PANEL ? first + pitch : NULL,
-                   f->k16);
+        f->k16->layout->pack(w, n / INT16_GROUP, first,
+                             w->n - n > INT16_PANEL ? first + pitch : NULL, f->k16);
 }
 
 static void cut_piece(linear16 *l, const piece *a, cutter *c)
@@ -119,7 +119,7 @@ static void cut_piece(linear16 *l, const piece *a, cutter *c)
             chunks[i] = (int16_weights){f->integers + c->integers, f->scales + c->scales, k, a->n};
             sources[i] = (source){first, a->pitch};
         }
-        c->integers += int16_weights_size(k, a->n);
+        c->integers += f->k16->layout->weights_size(k, a->n);
         c->scales += a->n;
     }
 }
@@ -230,15 +230,17 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static void carve_rows(carver *c, int16_rows *r, size_t tokens, size_t k)
+static void carve_rows(carver *c, int16_rows *r, size_t tokens, size_t k, const int16_layout *l)
 {
     r->k = k;
     r->scale = carve(c, tokens);
-    r->q = (int16_t *)(void *)carve(c, (int16_rows_size(tokens, k) + 1) / 2);
+    r->q = (int16_t *)(void *)carve(c, (l->rows_size(tokens, k) + 1) / 2);
 }
 
-static void carve_scratch(carver *c, fast_scratch *s, const weights *w)
+static void carve_scratch(carver *c, fast_scratch *s, const fast_encoder *f)
 {
+    const weights *w = f->w;
+    const int16_layout *l = f->k16->layout;
     const model *m = w->m;
     const size_t longest = model_max_tokens(m), width = m->hidden / m->n_heads;
     const size_t tokens = larger(longest, ENCODER_TILE);
@@ -247,8 +249,8 @@ static void carve_scratch(carver *c, fast_scratch *s, const weights *w)
     s->part = carve(c, tokens * columns);
     s->other = carve(c, tokens * m->hidden);
     for (size_t i = 0; i < chunks_of(m->hidden); i++)
-        carve_rows(c, &s->input[i], tokens, chunk_width(m->hidden, i));
-    carve_rows(c, &s->inner, tokens, INT16_CHUNK);
+        carve_rows(c, &s->input[i], tokens, chunk_width(m->hidden, i), l);
+    carve_rows(c, &s->inner, tokens, INT16_CHUNK, l);
     attention_room_carve(&s->attention, c, longest, width);
 }
 
@@ -257,14 +259,14 @@ fast_scratch *fast_scratch_new(const fast_encoder *f)
     carver c = {0};
     fast_scratch *s = calloc(1, sizeof *s + chunks_of(f->w->m->hidden) * sizeof *s->input);
     if (!s) return NULL;
-    carve_scratch(&c, s, f->w);
+    carve_scratch(&c, s, f);
     s->memory = c.at = new_floats(c.used);
     if (!s->memory) {
         free(s);
         return NULL;
     }
     c.used = 0;
-    carve_scratch(&c, s, f->w);
+    carve_scratch(&c, s, f);
     return s;
 }
 

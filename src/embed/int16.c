@@ -8,7 +8,7 @@ const int16_kernels *int16_kernels_for(isa i)
 #ifdef TAMIS_X86_64
     switch (i) {
     case ISA_AVX512VNNI:
-        return &int16_vnni;
+        return __builtin_cpu_is("amd") ? &int16_winograd : &int16_vnni;
     case ISA_AVX512:
         return &int16_avx512;
     case ISA_AVX2:
@@ -22,7 +22,7 @@ const int16_kernels *int16_kernels_for(isa i)
     return NULL;
 }
 
-size_t int16_rows_size(size_t m, size_t k)
+static size_t rows_size(size_t m, size_t k)
 {
     return (m + 1) / 2 * INT16_SUMS * (k / 2);
 }
@@ -32,7 +32,7 @@ static size_t group_size(size_t k)
     return INT16_SUMS * INT16_PANEL * (k / 2);
 }
 
-size_t int16_weights_size(size_t k, size_t n)
+static size_t weights_size(size_t k, size_t n)
 {
     return (n + INT16_GROUP - 1) / INT16_GROUP * group_size(k);
 }
@@ -51,8 +51,8 @@ static void round_panel(const float *panel, size_t k, int16_t *q, float *scale,
         for (size_t c = 0; c < INT16_PANEL; c++, q += 2) memcpy(q, rounded[c] + i, 2 * sizeof *q);
 }
 
-void int16_pack(const int16_weights *w, size_t group, const float *first, const float *second,
-                const int16_kernels *by)
+static void pack(const int16_weights *w, size_t group, const float *first, const float *second,
+                 const int16_kernels *by)
 {
     int16_t left[INT16_CHUNK * INT16_PANEL], right[INT16_CHUNK * INT16_PANEL];
     const size_t size = INT16_PANEL * (w->k / 2);
@@ -74,3 +74,5 @@ void int16_pack(const int16_weights *w, size_t group, const float *first, const 
         to[6 * size + i] = (int16_t)(-w21[i] - w22[i]);
     }
 }
+
+const int16_layout int16_strassen = {rows_size, weights_size, pack};

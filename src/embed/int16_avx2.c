@@ -280,4 +280,4 @@ static void gelu_rows(float *x, size_t ldx, const int16_rows *to)
     int16_round_rows(x, ldx, to, gelu_measure, round_row);
 }
 
-const int16_kernels int16_avx2 = {multiply, quantize, quantize_rows, gelu_rows};
+const int16_kernels int16_avx2 = {&int16_strassen, multiply, quantize, quantize_rows, gelu_rows};

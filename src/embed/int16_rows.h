@@ -36,11 +36,11 @@ static inline void int16_add_up(const int16_pair *p, size_t k, int16_t *restrict
     }
 }
 
-/* `measure` says the scale of a row (and may change it), `round` makes it integers by that.  A
+/* `take` says the scale of a row (and may change it), `round` makes it integers by that.  A
  * scale is a long chain of operations: the other row of the pair is measured before one is
  * rounded. */
 static inline __attribute__((always_inline)) void
-int16_round_rows(float *x, size_t ldx, const int16_rows *to, float (*measure)(float *x, size_t n),
+int16_round_rows(float *x, size_t ldx, const int16_rows *to, float (*take)(float *x, size_t n),
                  void (*round)(const float *x, size_t n, float scale, int16_t *q))
 {
     const size_t pairs = (to->m + 1) / 2;
@@ -48,8 +48,8 @@ int16_round_rows(float *x, size_t ldx, const int16_rows *to, float (*measure)(fl
     for (size_t i = 0; i < pairs; i++) {
         float *upper = x + i * ldx, *lower = upper + pairs * ldx;
         const bool both = i + pairs < to->m;
-        to->scale[i] = measure(upper, to->k);
-        if (both) to->scale[i + pairs] = measure(lower, to->k);
+        to->scale[i] = take(upper, to->k);
+        if (both) to->scale[i + pairs] = take(lower, to->k);
         round(upper, to->k, to->scale[i], p.upper);
         if (both)
             round(lower, to->k, to->scale[i + pairs], p.lower);

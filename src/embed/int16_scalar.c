@@ -94,4 +94,4 @@ static void gelu_rows(float *x, size_t ldx, const int16_rows *to)
     int16_round_rows(x, ldx, to, gelu_measure, round_row);
 }
 
-const int16_kernels int16_scalar = {multiply, quantize, quantize_rows, gelu_rows};
+const int16_kernels int16_scalar = {&int16_strassen, multiply, quantize, quantize_rows, gelu_rows};

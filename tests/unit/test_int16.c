@@ -51,7 +51,10 @@ static void fill_row(float *x, size_t n, unsigned kind)
         case 5: /* halves: rounding to even shows */
             v = (float)((int)(draw() % 65) - 32) * 0.5f;
             break;
-        case 6:
+        case 6: /* another that outweighs all others, beside that of 1 */
+            v = i == 2 ? -1e6f : v;
+            break;
+        case 7:
             v = draw() % 16 ? v * 0.01f : v * 20.0f;
             break;
         default:
@@ -63,49 +66,87 @@ static void fill_row(float *x, size_t n, unsigned kind)
 
 typedef struct weights_room {
     int16_weights w;
-    int16_t q[2 * INT16_CHUNK * (N_MAX + INT16_PANEL)];
+    _Alignas(64) int16_t q[2 * INT16_CHUNK * (N_MAX + INT16_PANEL)];
     float scale[N_MAX];
     int16_t plain[N_MAX][INT16_CHUNK]; /* the integers, each column rounded alone */
+    float panels[N_MAX / INT16_PANEL][INT16_CHUNK * INT16_PANEL];
 } weights_room;
 
 typedef struct rows_room {
     int16_rows x;
-    int16_t q[2 * INT16_CHUNK * (M_MAX + 1)];
+    _Alignas(64) int16_t q[2 * INT16_CHUNK * (M_MAX + 1)];
     float scale[M_MAX];
     float numbers[M_MAX * INT16_CHUNK];
     int16_t plain[M_MAX][INT16_CHUNK];
 } rows_room;
 
+/* The weights as a kernel wants them. */
+static void lay_out_weights(weights_room *r, const int16_kernels *by)
+{
+    const size_t n_panels = r->w.n / INT16_PANEL;
+    assert_true(by->layout->weights_size(r->w.k, r->w.n) <= sizeof r->q / sizeof *r->q);
+    for (size_t p = 0; p < n_panels; p += 2)
+        by->layout->pack(&r->w, p / 2, r->panels[p], p + 1 < n_panels ? r->panels[p + 1] : NULL,
+                         by);
+}
+
 static void make_weights(weights_room *r, size_t k, size_t n)
 {
-    static float panels[N_MAX / INT16_PANEL][INT16_CHUNK * INT16_PANEL];
     float row[INT16_CHUNK];
     r->w = (int16_weights){r->q, r->scale, k, n};
-    assert_true(int16_weights_size(k, n) <= sizeof r->q / sizeof *r->q);
     for (size_t c = 0; c < n; c++) {
         fill_row(row, k, draw());
         (void)int16_scalar.quantize(row, k, r->plain[c]);
         for (size_t i = 0; i < k; i++)
-            panels[c / INT16_PANEL][i * INT16_PANEL + c % INT16_PANEL] = row[i];
+            r->panels[c / INT16_PANEL][i * INT16_PANEL + c % INT16_PANEL] = row[i];
     }
-    for (size_t p = 0; p < n / INT16_PANEL; p += 2)
-        int16_pack(&r->w, p / 2, panels[p], p + 1 < n / INT16_PANEL ? panels[p + 1] : NULL,
-                   &int16_scalar);
 }
 
-static void make_rows(rows_room *r, size_t m, size_t k)
+/* Row i out of what a layout makes of it. */
+static void plain_row(const int16_kernels *by, const int16_rows *x, size_t i, int16_t *q)
+{
+    const size_t half = x->k / 2, pairs = (x->m + 1) / 2;
+    if (by->layout == &int16_strassen) {
+        const int16_t *sums = x->q + i % pairs * INT16_SUMS * half;
+        for (size_t k = 0; k < half; k++) {
+            const int16_t x11 = sums[2 * half + k], x22 = (int16_t)-sums[4 * half + k];
+            q[k] = (int16_t)(i < pairs ? x11 : sums[3 * half + k] + x11);
+            q[half + k] = (int16_t)(i < pairs ? x22 - sums[6 * half + k] : x22);
+        }
+    } else { /* Winograd: elements 0, 2, 1, 3 of four, less what is told behind all */
+        int32_t centre;
+        memcpy(&centre, x->q + x->m * x->k + 2 * x->m, sizeof centre);
+        for (size_t k = 0; k < x->k; k++)
+            q[k] = (int16_t)(x->q[i * x->k + k / 4 * 4 +
+                                  (k % 4 == 1   ? 2
+                                   : k % 4 == 2 ? 1
+                                                : k % 4)] +
+                             centre);
+    }
+}
+
+/* The rows, or gelu of them, as a kernel wants them. */
+static void lay_out_rows(rows_room *r, bool gelu, const int16_kernels *by)
+{
+    static float copy[M_MAX * INT16_CHUNK];
+    assert_true(by->layout->rows_size(r->x.m, r->x.k) <= sizeof r->q / sizeof *r->q);
+    memcpy(copy, r->numbers, sizeof copy);
+    if (gelu)
+        by->gelu_rows(copy, r->x.k, &r->x);
+    else
+        by->quantize_rows(copy, r->x.k, &r->x);
+}
+
+static void make_rows(rows_room *r, size_t m, size_t k, bool gelu)
 {
     r->x = (int16_rows){r->q, r->scale, m, k};
-    assert_true(int16_rows_size(m, k) <= sizeof r->q / sizeof *r->q);
-    for (size_t i = 0; i < m; i++) {
-        fill_row(r->numbers + i * k, k, draw());
-        (void)int16_scalar.quantize(r->numbers + i * k, k, r->plain[i]);
-    }
-    int16_scalar.quantize_rows(r->numbers, k, &r->x);
+    for (size_t i = 0; i < m; i++) fill_row(r->numbers + i * k, k, draw());
+    lay_out_rows(r, gelu, &int16_scalar);
+    for (size_t i = 0; i < m; i++) plain_row(&int16_scalar, &r->x, i, r->plain[i]);
 }
 
 /* The kernels this machine has. */
-static size_t others(const int16_kernels *out[3])
+static size_t others(const int16_kernels *out[4])
 {
     size_t n = 0;
 #ifdef TAMIS_X86_64
@@ -113,29 +154,29 @@ static size_t others(const int16_kernels *out[3])
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
         out[n++] = &int16_avx512;
-        if (__builtin_cpu_supports("avx512vnni")) out[n++] = &int16_vnni;
+        if (__builtin_cpu_supports("avx512vnni")) {
+            out[n++] = &int16_vnni;
+            out[n++] = &int16_winograd;
+        }
     }
 #endif
     return n;
 }
 
-/* One row of gelu(x), out of its sums. */
+/* One row of gelu(x). */
 static float gelu_row(const int16_kernels *k, float *x, size_t n, int16_t *q)
 {
-    int16_t sums[INT16_SUMS * INT16_CHUNK / 2];
-    const size_t half = n / 2;
+    _Alignas(64) int16_t room[INT16_SUMS * INT16_CHUNK / 2];
     float scale;
-    k->gelu_rows(x, n, &(int16_rows){sums, &scale, 1, n});
-    for (size_t i = 0; i < half; i++) {
-        q[i] = sums[2 * half + i];
-        q[half + i] = (int16_t)(sums[2 * half + i] - sums[5 * half + i]);
-    }
+    const int16_rows rows = {room, &scale, 1, n};
+    k->gelu_rows(x, n, &rows);
+    plain_row(k, &rows, 0, q);
     return scale;
 }
 
 static void test_rounding(void **unused)
 {
-    const int16_kernels *table[3];
+    const int16_kernels *table[4];
     size_t n_kernels = others(table);
     (void)unused;
     state = 1;
@@ -169,7 +210,7 @@ static void test_rounding(void **unused)
 
 static void test_not_finite(void **unused)
 {
-    const int16_kernels *table[4] = {&int16_scalar};
+    const int16_kernels *table[5] = {&int16_scalar};
     size_t n_kernels = 1 + others(table + 1);
     static const float bad[] = {NAN, INFINITY, -INFINITY, FLT_MAX};
     (void)unused;
@@ -197,31 +238,26 @@ static void test_gelu(void **unused)
     }
 }
 
-/* The same sums for the rows of x, of gelu of them too. */
+/* The same integers for the rows of x, of gelu of them too. */
 static void test_rows(void **unused)
 {
-    const int16_kernels *table[3];
+    const int16_kernels *table[4];
     size_t n_kernels = others(table);
-    static rows_room r, other;
-    static float copy[M_MAX * INT16_CHUNK];
+    static rows_room r;
+    static float scale[M_MAX];
+    int16_t plain[INT16_CHUNK];
     (void)unused;
     state = 5;
-    for (size_t round = 0; round < 60; round++) {
+    for (size_t round = 0; round < 120; round++) {
         size_t m = 1 + round % M_MAX, k = 16 * (1 + draw() % (INT16_CHUNK / 16));
-        make_rows(&r, m, k);
-        for (size_t gelu = 0; gelu < 2; gelu++) {
-            const size_t bytes = int16_rows_size(m, k) * sizeof *r.q;
-            memcpy(copy, r.numbers, sizeof copy);
-            if (gelu) int16_scalar.gelu_rows(copy, k, &r.x);
-            for (size_t t = 0; t < n_kernels; t++) {
-                other.x = (int16_rows){other.q, other.scale, m, k};
-                memcpy(other.numbers, r.numbers, sizeof copy);
-                if (gelu)
-                    table[t]->gelu_rows(other.numbers, k, &other.x);
-                else
-                    table[t]->quantize_rows(other.numbers, k, &other.x);
-                assert_memory_equal(other.q, r.q, bytes);
-                assert_memory_equal(other.scale, r.scale, m * sizeof *r.scale);
+        make_rows(&r, m, k, round % 2);
+        memcpy(scale, r.scale, sizeof scale);
+        for (size_t t = 0; t < n_kernels; t++) {
+            lay_out_rows(&r, round % 2, table[t]);
+            assert_memory_equal(scale, r.scale, m * sizeof *r.scale);
+            for (size_t i = 0; i < m; i++) {
+                plain_row(table[t], &r.x, i, plain);
+                assert_memory_equal(plain, r.plain[i], k * sizeof *plain);
             }
         }
     }
@@ -242,7 +278,7 @@ static void check_products(const weights_room *w, const rows_room *x, const int1
 
 static void test_products(void **unused)
 {
-    const int16_kernels *table[3];
+    const int16_kernels *table[4];
     size_t n_kernels = others(table);
     static weights_room w;
     static rows_room x;
@@ -250,11 +286,13 @@ static void test_products(void **unused)
     float start[N_MAX];
     (void)unused;
     state = 2;
-    for (unsigned round = 0; round < 150; round++) {
+    for (unsigned round = 0; round < 300; round++) {
+        const bool gelu = round / 2 % 2;
         size_t k = round % 3 ? 16 * (1 + draw() % (INT16_CHUNK / 16)) : INT16_CHUNK;
         size_t n = 16 * (1 + draw() % (N_MAX / 16));
         make_weights(&w, k, n);
-        make_rows(&x, 1 + round % M_MAX, k);
+        lay_out_weights(&w, &int16_scalar);
+        make_rows(&x, 1 + round % M_MAX, k, gelu);
         for (size_t c = 0; c < n; c++) start[c] = fraction();
         for (size_t i = 0; i < M_MAX * N_MAX; i++) before[i] = fraction();
         memcpy(y, before, sizeof y);
@@ -264,6 +302,8 @@ static void test_products(void **unused)
         for (size_t t = 0; t < n_kernels; t++) {
             memcpy(other, before, sizeof other);
             j.y = other;
+            lay_out_weights(&w, table[t]);
+            lay_out_rows(&x, gelu, table[t]);
             table[t]->multiply(&j);
             assert_memory_equal(other, y, sizeof y);
         }
@@ -274,12 +314,11 @@ static void test_products(void **unused)
  * elements. */
 static void test_largest_sums(void **unused)
 {
-    const int16_kernels *table[4] = {&int16_scalar};
+    const int16_kernels *table[5] = {&int16_scalar};
     size_t n_kernels = 1 + others(table + 1);
     static weights_room r;
     static rows_room x;
-    static float panel[INT16_CHUNK * INT16_PANEL];
-    float y[2 * N_MAX];
+    float *panel = r.panels[0], y[2 * N_MAX];
     (void)unused;
     for (size_t large = 1; large <= INT16_CHUNK; large++) {
         r.w = (int16_weights){r.q, r.scale, INT16_CHUNK, 16};
@@ -290,17 +329,17 @@ static void test_largest_sums(void **unused)
             for (size_t c = 0; c < 16; c++)
                 panel[i * 16 + c] = c % 2 ? x.numbers[i] : -x.numbers[i];
         }
-        int16_pack(&r.w, 0, panel, NULL, &int16_scalar);
-        int16_scalar.quantize_rows(x.numbers, INT16_CHUNK, &x.x);
         (void)int16_scalar.quantize(x.numbers, INT16_CHUNK, x.plain[0]);
-        for (size_t c = 0; c < 16; c++) r.scale[c] = 1;
-        x.scale[0] = x.scale[1] = 1;
         int64_t sum = 0;
         for (size_t i = 0; i < INT16_CHUNK; i++) sum += x.plain[0][i] * x.plain[0][i];
         assert_true(sum <= INT32_MAX);
         if (large >= 8) assert_true(sum > INT32_MAX / 100 * 95); /* the room is used */
         for (size_t t = 0; t < n_kernels; t++) {
             memset(y, 0, sizeof y);
+            lay_out_weights(&r, table[t]);
+            lay_out_rows(&x, false, table[t]);
+            for (size_t c = 0; c < 16; c++) r.scale[c] = 1;
+            x.scale[0] = x.scale[1] = 1;
             table[t]->multiply(&(int16_job){&x.x, &r.w, NULL, y, N_MAX});
             for (size_t c = 0; c < 16; c++) {
                 assert_true(y[c] == (c % 2 ? (float)sum : -(float)sum));
