@@ -7,7 +7,7 @@ const int16_kernels *int16_kernels_for(isa i)
 {
 #ifdef TAMIS_X86_64
     switch (i) {
-    case ISA_AVX512VNNI:
+    case ISA_AVX512VNNI: /* Winograd's pays where additions have units of their own */
         return __builtin_cpu_is("amd") ? &int16_winograd : &int16_vnni;
     case ISA_AVX512:
         return &int16_avx512;
