@@ -8,8 +8,8 @@
  *
  * The forward part goes by parts of its inner width: the first matrix gives a part, gelu and
  * rounding make it integers, the second adds its share; so the inner rows, the widest, never
- * leave the second cache.  The tile is the exact one's: weights are stored as seven sums for
- * each four of their blocks (int16.h), so for fewer tokens too much of them would pass by. */
+ * leave the second cache.  The tile is the exact one's: for fewer tokens too much of the weights
+ * would pass by, above all where seven sums are stored for each four of their blocks (int16.h). */
 #include "embed/encoder_fast.h"
 
 #include <stdlib.h>

@@ -9,15 +9,15 @@
  * kind of model are.)
  *
  * Since only the whole sum must fit, what it is made of may be added in any order and pass 2^31 on
- * the way: integers modulo 2^32 are a ring.  So there are ways to the same sums with fewer products,
- * and a layout of the operands for each; both need room in 16 bits for the sum of two elements, so
- * INT16_MOST is half of what 16 bits hold.  One is Winograd's (int16_winograd.c).  The other, for
- * all instruction sets, is Strassen's: of x, pairs of rows
- * and both halves of k, and of w, pairs of panels and both halves of k, are 2 by 2 blocks, and
- * seven products of their sums do the work of eight, without an error.  The right blocks of x and
- * the lower ones of w change their sign, so that of x only differences are needed, and rows of
- * which all large elements are positive, gelu's, have the room of 16 bits for them.  Both operands
- * are stored as the seven sums:
+ * the way: integers modulo 2^32 are a ring.  So there are ways to the same sums with fewer
+ * products, and a layout of the operands for each; both need room in 16 bits for the sum of two
+ * elements, so INT16_MOST is half of what 16 bits hold.  One is Winograd's (int16_winograd.c).
+ * The other, for all instruction sets, is Strassen's: of x, pairs of rows and both halves of k,
+ * and of w, pairs of panels and both halves of k, are 2 by 2 blocks, and seven products of their
+ * sums do the work of eight, without an error.  The right blocks of x and the lower ones of w
+ * change their sign, so that of x only differences are needed, and rows of which all large
+ * elements are positive, gelu's, have the room of 16 bits for them.  Both operands are stored as
+ * the seven sums:
  *
  *     x: X11 - X22, X21 - X22, X11,       X21 - X11, -X22,       X11 - X12, X22 - X12
  *     w: W11 - W22, -W11,      W12 + W22, W11 + W12, -W21 - W11, -W22,      -W21 - W22

@@ -35,8 +35,8 @@ static size_t rows_size(size_t m, size_t k)
     return m * k + 2 * (m + 1);
 }
 
-/* q of weights: for each panel [k / 4][2][16][2], elements 0 and 2, then 1 and 3; int32 [16] sums of
- * y1 y2, and int32 [16] sums of y. */
+/* q of weights: for each panel [k / 4][2][16][2], elements 0 and 2, then 1 and 3; int32 [16] sums
+ * of y1 y2, and int32 [16] sums of y. */
 static size_t panel_size(size_t k)
 {
     return k * INT16_PANEL + FIXES;
