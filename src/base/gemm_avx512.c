@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "base/gemm_strip.h"
+#include "base/tile_shapes.h"
 
 enum { ROWS = 12, PANELS = 2, GROUP = 4 };
 
@@ -46,37 +47,7 @@ static inline __attribute__((always_inline)) void run_tile(const gemm_strip *s, 
     }
 }
 
-/* A function for each shape: inlined into one, they get in each other's way. */
-#define TILE(rows)                                                                                 \
-    static void tile_##rows##_by_1(const gemm_strip *s)                                            \
-    {                                                                                              \
-        run_tile(s, rows, 1);                                                                      \
-    }                                                                                              \
-    static void tile_##rows##_by_2(const gemm_strip *s)                                            \
-    {                                                                                              \
-        run_tile(s, rows, 2);                                                                      \
-    }
-#define BOTH(rows)                                                                                 \
-    {                                                                                              \
-        tile_##rows##_by_1, tile_##rows##_by_2                                                     \
-    }
-
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-TILE(7)
-TILE(8)
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
-
-static void (*const tiles[ROWS][PANELS])(const gemm_strip *s) = {
-    BOTH(1), BOTH(2), BOTH(3), BOTH(4),  BOTH(5),  BOTH(6),
-    BOTH(7), BOTH(8), BOTH(9), BOTH(10), BOTH(11), BOTH(12)};
+TILE_SHAPES(gemm_strip)
 
 static void run_rows(const gemm_strip *s, size_t rows, size_t panels)
 {

@@ -9,7 +9,7 @@ static size_t round_up(size_t n)
     return (n + KERNEL_LANES - 1) / KERNEL_LANES * KERNEL_LANES;
 }
 
-/* Loops of 16, so that a compiler that must not guess makes vectors of them.  n a multiple of 16. */
+/* Loops of 16, so that a compiler that must not guess makes vectors of them; n is a multiple. */
 static void add_to(float *restrict x, const float *restrict y, size_t n)
 {
     for (size_t i = 0; i < n; i += KERNEL_LANES)

@@ -30,28 +30,6 @@ typedef struct tile_sums {
     __m512i at[2][ROWS];
 } tile_sums;
 
-static inline __m512i pair(const int16_t *p)
-{
-    int32_t both;
-    memcpy(&both, p, sizeof both);
-    return _mm512_set1_epi32(both);
-}
-
-static inline __m512i load(const int16_t *p)
-{
-    return _mm512_loadu_si512((const void *)p);
-}
-
-static inline __attribute__((always_inline)) void add_product(__m512i *sum, __m512i a, __m512i b)
-{
-#ifdef __AVX512VNNI__
-    /* by hand: GCC 12 copies the sum for each of its own intrinsic */
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
-#else
-    *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(a, b));
-#endif
-}
-
 /* y += sum, scaled: of the upper (0) or lower (1) rows, of the first (0) or second (1) panels.
  * What it needs of s comes first, or each store to y would make it load that again. */
 static inline __attribute__((always_inline)) void finish(const strip *s, const tile_sums *sum,

@@ -1,10 +1,34 @@
-/* int16_avx512.h - rounding of rows, for int16_avx512.c and int16_winograd.c alone. */
+/* int16_avx512.h - products of pairs and rounding of rows, for int16_avx512.c and int16_winograd.c
+ * alone. */
 #ifndef TAMIS_EMBED_INT16_AVX512_H
 #define TAMIS_EMBED_INT16_AVX512_H
 
 #include <immintrin.h>
+#include <string.h>
 
 #include "embed/int16.h"
+
+static inline __m512i pair(const int16_t *p)
+{
+    int32_t both;
+    memcpy(&both, p, sizeof both);
+    return _mm512_set1_epi32(both);
+}
+
+static inline __m512i load(const int16_t *p)
+{
+    return _mm512_loadu_si512((const void *)p);
+}
+
+static inline __attribute__((always_inline)) void add_product(__m512i *sum, __m512i a, __m512i b)
+{
+#ifdef __AVX512VNNI__
+    /* by hand: GCC 12 copies the sum for each of its own intrinsic */
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
+#else
+    *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(a, b));
+#endif
+}
 
 /* The scale of a row, from its 16 partial sums and what it must be for its largest elements. */
 static inline float scale_of(__m512 sums, float least)

@@ -11,8 +11,9 @@
  *     vpdpwssd((x1, x3) + (y2, y4), (x2, x4) + (y1, y3))
  *
  * one multiplication and two vpaddw instead of two multiplications.  That pays where additions go
- * to units of their own: a Zen 4 or 5 multiplies in two and adds in four.  All is exact: the sums
- * of two fit 16 bits, and what is summed up may pass 2^31 on the way (int16.h).
+ * to units of their own: a Zen 5 multiplies in two and adds in four (measured; a Zen 4 by its
+ * description).  All is exact: the sums of two fit 16 bits, and what is summed up may pass 2^31 on
+ * the way (int16.h).
  *
  * gelu's rows reach from -4095 to 28672: CENTRE is taken off them, and its share of the product,
  * CENTRE times the sum of a column, is added again. */
@@ -20,6 +21,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/tile_shapes.h"
 #include "embed/int16_avx512.h"
 
 enum { ROWS = 12, GROUP = 4, STEP = 4, CENTRE = 12288 };
@@ -57,7 +59,8 @@ static void pack_panel(const int16_weights *w, size_t number, const float *panel
 {
     float column[INT16_CHUNK];
     int16_t y[INT16_CHUNK], *to = w->q + number * panel_size(w->k);
-    int32_t products[INT16_PANEL] = {0}, sums[INT16_PANEL] = {0};
+    uint32_t products[INT16_PANEL] = {0}; /* modulo 2^32, as all sums are */
+    int32_t sums[INT16_PANEL] = {0};
     for (size_t c = 0; c < INT16_PANEL; c++) {
         for (size_t i = 0; i < w->k; i++) column[i] = panel[i * INT16_PANEL + c];
         w->scale[number * INT16_PANEL + c] = by->quantize(column, w->k, y);
@@ -67,7 +70,7 @@ static void pack_panel(const int16_weights *w, size_t number, const float *panel
             odd[1] = y[i + 2];
             even[0] = y[i + 1];
             even[1] = y[i + 3];
-            products[c] += y[i] * y[i + 1] + y[i + 2] * y[i + 3];
+            products[c] += (uint32_t)(y[i] * y[i + 1]) + (uint32_t)(y[i + 2] * y[i + 3]);
             sums[c] += y[i] + y[i + 1] + y[i + 2] + y[i + 3];
         }
     }
@@ -108,24 +111,6 @@ typedef struct tile_sums {
 #endif
 #define EACH_ROW UNROLL for (int r = 0; r < rows; r++)
 
-static inline __m512i two(const int16_t *p)
-{
-    int32_t both;
-    memcpy(&both, p, sizeof both);
-    return _mm512_set1_epi32(both);
-}
-
-static inline __m512i load(const int16_t *p)
-{
-    return _mm512_loadu_si512((const void *)p);
-}
-
-static inline __attribute__((always_inline)) void add_product(__m512i *sum, __m512i a, __m512i b)
-{
-    /* by hand: GCC 12 copies the sum for its own intrinsic */
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
-}
-
 /* Three pointers reach all rows, as in gemm_avx512.c. */
 static inline __attribute__((always_inline)) void add_products(const strip *s, tile_sums *sum,
                                                                int rows, int panels)
@@ -144,7 +129,7 @@ static inline __attribute__((always_inline)) void add_products(const strip *s, t
         EACH_ROW
         {
             const int16_t *from = x[r / GROUP] + (size_t)(r % GROUP) * k;
-            const __m512i a = two(from), b = two(from + 2);
+            const __m512i a = pair(from), b = pair(from + 2);
             add_product(&sum->at[0][r], _mm512_add_epi16(a, even), _mm512_add_epi16(b, odd));
             if (panels == 2)
                 add_product(&sum->at[1][r], _mm512_add_epi16(a, even2), _mm512_add_epi16(b, odd2));
@@ -190,37 +175,7 @@ static inline __attribute__((always_inline)) void run_tile(const strip *s, int r
     }
 }
 
-/* A function for each shape, as in gemm_avx512.c. */
-#define TILE(rows)                                                                                 \
-    static void tile_##rows##_by_1(const strip *s)                                                 \
-    {                                                                                              \
-        run_tile(s, rows, 1);                                                                      \
-    }                                                                                              \
-    static void tile_##rows##_by_2(const strip *s)                                                 \
-    {                                                                                              \
-        run_tile(s, rows, 2);                                                                      \
-    }
-#define BOTH(rows)                                                                                 \
-    {                                                                                              \
-        tile_##rows##_by_1, tile_##rows##_by_2                                                     \
-    }
-
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-TILE(7)
-TILE(8)
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
-
-static void (*const tiles[ROWS][2])(const strip *s) = {BOTH(1), BOTH(2),  BOTH(3),  BOTH(4),
-                                                       BOTH(5), BOTH(6),  BOTH(7),  BOTH(8),
-                                                       BOTH(9), BOTH(10), BOTH(11), BOTH(12)};
+TILE_SHAPES(strip)
 
 /* All rows pass by two panels, in strips as even as can be, and each fetches its share of the next
  * two. */

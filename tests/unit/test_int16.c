@@ -223,6 +223,22 @@ static void test_not_finite(void **unused)
         }
 }
 
+/* Weights that are no numbers are packed without harm (a sanitizer would tell), and show. */
+static void test_weights_not_finite(void **unused)
+{
+    const int16_kernels *table[5] = {&int16_scalar};
+    size_t n_kernels = 1 + others(table + 1);
+    static weights_room r;
+    (void)unused;
+    for (size_t k = 0; k < n_kernels; k++) {
+        r.w = (int16_weights){r.q, r.scale, INT16_CHUNK, INT16_PANEL};
+        for (size_t i = 0; i < INT16_CHUNK * INT16_PANEL; i++)
+            r.panels[0][i] = i % INT16_PANEL % 2 ? -INFINITY : i / INT16_PANEL % 3 ? FLT_MAX : NAN;
+        lay_out_weights(&r, table[k]);
+        for (size_t c = 0; c < INT16_PANEL; c++) assert_false(isfinite(r.scale[c]));
+    }
+}
+
 static void test_gelu(void **unused)
 {
     (void)unused;
@@ -352,9 +368,13 @@ static void test_largest_sums(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),     cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_gelu),         cmocka_unit_test(test_products),
-        cmocka_unit_test(test_largest_sums), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_largest_sums),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_weights_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
