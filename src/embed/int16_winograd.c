@@ -209,6 +209,15 @@ static void multiply(const int16_job *j)
 
 /* --- rounding ------------------------------------------------------------------------------- */
 
+/* Modulo 2^32: GCC's _mm512_reduce_add_epi32 adds plain ints, which must not overflow. */
+static int32_t add_up(__m512i sums)
+{
+    uint32_t each[INT16_PANEL], sum = 0;
+    _mm512_storeu_si512((void *)each, sums);
+    for (size_t i = 0; i < INT16_PANEL; i++) sum += each[i];
+    return (int32_t)sum;
+}
+
 /* A row to integers, less `centre`, in the order of rows_size(); returns its sum of x1 x2. */
 static int32_t round_four(const float *x, size_t k, float scale, int centre, int16_t *q)
 {
@@ -234,7 +243,7 @@ static int32_t round_four(const float *x, size_t k, float scale, int centre, int
         else
             _mm256_storeu_si256((__m256i *)(void *)(q + i), _mm512_castsi512_si256(a));
     }
-    return _mm512_reduce_add_epi32(products);
+    return add_up(products);
 }
 
 /* Two at a time: the second is measured before the first is rounded, as in int16_rows.h. */
